@@ -1,0 +1,88 @@
+import Glibc
+import OCI
+import SystemPackage
+
+/// A blob on its way into the store: a named file in `spool/`, written and hashed in one pass.
+///
+/// Must end exactly once: `publish` gives it its final name, `keep` leaves it to be resumed, and in every other case
+/// the file goes with the value. All calls block: thread pool only.
+package struct BlobWriter: ~Copyable {
+    /// What the content is said to be; only content with this digest is ever published.
+    package let digest: Digest
+    /// The same file for those who read it while it grows. The descriptor is another one, opened for reading alone.
+    package let file: ReadableFile
+    private let root: StoreRoot
+    private let path: StorePath
+    private let descriptor: CInt
+    private var verifier: DigestVerifier
+    private var isFinished = false
+
+    /// Bytes that are in the file and in the hash.
+    package var byteCount: Int64 { self.verifier.byteCount }
+
+    /// Creates the spool file. Mode 0444 from the start: a published file is never opened for writing again.
+    init(for digest: Digest, number: UInt64, in root: StoreRoot) throws {
+        let path = StoreLayout.partial(digest, number)
+        let descriptor = try root.open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o444)
+        do {
+            self.file = ReadableFile(descriptor: try root.open(path, O_RDONLY | O_NOFOLLOW), size: 0)
+        } catch {
+            close(descriptor)
+            try? root.remove(path)  // the failed open is the news
+            throw error
+        }
+        self.digest = digest
+        self.root = root
+        self.path = path
+        self.descriptor = descriptor
+        self.verifier = DigestVerifier(digest.algorithm)
+    }
+
+    deinit {
+        close(self.descriptor)
+        if !self.isFinished {
+            try? self.root.remove(self.path)  // best effort: what is left in `spool/` goes at the next start
+        }
+    }
+
+    /// Appends and hashes. After a failure `byteCount` still says exactly what file and hash hold alike.
+    package mutating func append(_ bytes: UnsafeRawBufferPointer) throws {
+        var rest = bytes
+        while rest.count > 0 {
+            let count = pwrite(self.descriptor, rest.baseAddress, rest.count, off_t(self.byteCount))
+            if count < 0 {
+                if Errno.current == .interrupted { continue }
+                throw StorageError(.current, "write to the store")
+            }
+            self.verifier.update(UnsafeRawBufferPointer(rebasing: rest[..<count]))
+            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+        }
+    }
+
+    /// The digest of what has been appended.
+    package func currentDigest() -> Digest { self.verifier.digest() }
+
+    /// The hash so far, for a reader that goes on without this file.
+    package func verifierCopy() -> DigestVerifier { self.verifier.copy() }
+
+    /// Makes the bytes durable and visible under their digest: fdatasync, rename, fsync of the folder.
+    ///
+    /// - Throws: when the content is not its digest, or a call failed; the spool file is gone then. A file whose sync
+    ///   failed is dead (its pages may turn wrong later): whoever still reads `file` must be cut.
+    package consuming func publish() throws {
+        guard self.verifier.digest() == self.digest else {
+            throw StorageError(.digestMismatch, "the content is not \(self.digest)")
+        }
+        guard fdatasync(self.descriptor) == 0 else { throw StorageError(.current, "sync \(self.digest)") }
+        let target = StoreLayout.blob(self.digest)
+        if try self.root.renameExclusively(self.path, to: target) {
+            self.isFinished = true
+        } else {
+            // Somebody was first. Content of one digest and one size is the same content; ours goes.
+            guard let there = try self.root.status(of: target), there.isRegular, there.size == self.byteCount else {
+                throw StorageError(.io, "\(target) is there with another size; run amargo verify")
+            }
+        }
+        try self.root.synchronizeDirectory(target.parent)
+    }
+}

@@ -1,0 +1,181 @@
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import OCI
+import SystemPackage
+
+extension ContentStore {
+    /// Opens a store for writing, creating it when it is missing: lock, journal, and what a crash left behind.
+    ///
+    /// Costs as much as the journal is long, whatever the store holds; no blob is looked at. Blocks.
+    package static func open(
+        _ configuration: StoreConfiguration, role: String, pools: StorePools, loop: any EventLoop, openFiles: Int, logger: Logger,
+        now: @escaping @Sendable () -> Int64
+    ) throws -> ContentStore {
+        let (root, lock, identity) = try StoreIdentity.open(at: configuration.path, role: role)
+        let catalog = Catalog()
+        let journal = try Self.openJournal(root, identity, catalog, pools: pools, loop: loop, logger: logger, now: now)
+        let store = ContentStore(
+            root: root, lock: lock, identity: identity, configuration: configuration, catalog: catalog, journal: journal,
+            pools: pools, openFiles: openFiles, logger: logger, now: now)
+        try store.cleanSpool()
+        return store
+    }
+
+    private static func openJournal(
+        _ root: StoreRoot, _ identity: StoreIdentity, _ catalog: Catalog, pools: StorePools, loop: any EventLoop, logger: Logger,
+        now: @escaping @Sendable () -> Int64
+    ) throws -> Journal {
+        // A compaction that did not end is never completed: the old file has everything.
+        try root.remove(StoreLayout.newJournal)
+        var opened: (descriptor: CInt, replay: JournalReplay)?
+        var openDeletes: Set<Digest> = []
+        do {
+            let descriptor = try root.open(StoreLayout.journal, O_RDWR | O_APPEND | O_NOFOLLOW)
+            do {
+                let replay = try JournalReplay.read(descriptor, store: identity.id) { record, behindGap in
+                    Self.note(record, in: &openDeletes)
+                    catalog.apply(Self.trusted(record, behindGap: behindGap, now: now()))
+                }
+                if replay.hasRequiredUnknown {
+                    throw StorageError(.tooNew, "the journal holds a line that this version of Amargo must not ignore")
+                }
+                opened = (descriptor, replay)
+            } catch {
+                Glibc.close(descriptor)
+                throw error
+            }
+        } catch let error as StorageError where error.code == .notFound {
+            opened = nil
+        }
+
+        if let (descriptor, replay) = opened, let header = replay.header, replay.damage == .none || replay.damage == .tornTail {
+            if replay.damage == .tornTail { try Self.cutTornTail(descriptor, replay, in: root, logger: logger) }
+            let journal = Journal(
+                root: root, storeID: identity.id, descriptor: descriptor, generation: header.generation,
+                lastSequence: replay.lastSequence, size: replay.goodEnd, liveSize: header.live, pool: pools.writing, loop: loop,
+                logger: logger, snapshot: { try catalog.snapshot($0) })
+            try Self.finishDeletes(openDeletes, in: root, catalog, journal)
+            return journal
+        }
+        return try Self.startAnew(
+            after: opened, in: root, identity, catalog, pools: pools, loop: loop, logger: logger)
+    }
+
+    /// Times behind a gap are not believed, nor any that lie in the future: such a tag counts as expired, no more.
+    private static func trusted(_ record: JournalRecord, behindGap: Bool, now: Int64) -> JournalRecord {
+        guard case .tag(let tag, let repository, let digest, let fetchedAt) = record else { return record }
+        return .tag(tag, repository, digest, fetchedAt: behindGap ? 0 : min(fetchedAt, now))
+    }
+
+    private static func note(_ record: JournalRecord, in openDeletes: inout Set<Digest>) {
+        switch record {
+        case .delete(let digest): openDeletes.insert(digest)
+        case .deleted(let digest), .blob(let digest, _, _, _), .manifest(let digest, _, _, _, _): openDeletes.remove(digest)
+        default: break
+        }
+    }
+
+    /// Cuts off what a crash left at the end, before the first append: a new line must not be glued to it.
+    private static func cutTornTail(
+        _ descriptor: CInt, _ replay: JournalReplay, in root: StoreRoot, logger: Logger
+    ) throws {
+        let length = replay.size - replay.goodEnd
+        var tail = [UInt8](repeating: 0, count: Int(min(length, 64 << 10)))
+        let count = pread(descriptor, &tail, tail.count, off_t(replay.goodEnd))
+        try root.remove(StoreLayout.tornJournal)
+        let torn = try root.open(StoreLayout.tornJournal, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+        defer { Glibc.close(torn) }
+        if count > 0 {
+            try tail.withUnsafeBytes { bytes in
+                try torn.writeAll(UnsafeRawBufferPointer(rebasing: bytes[..<count]), to: StoreLayout.tornJournal)
+            }
+        }
+        guard ftruncate(descriptor, off_t(replay.goodEnd)) == 0, fsync(descriptor) == 0 else {
+            throw StorageError(.current, "cut the torn end off the journal")
+        }
+        logger.info("Cut an unfinished write off the journal's end", metadata: ["bytes": "\(length)"])
+    }
+
+    /// Finishes what a crash interrupted between "delete" and "deleted".
+    private static func finishDeletes(
+        _ digests: Set<Digest>, in root: StoreRoot, _ catalog: Catalog, _ journal: Journal
+    ) throws {
+        for digest in digests {
+            for repository in catalog.allRepositories where catalog.holds(digest, in: repository) {
+                try root.remove(StoreLayout.layoutBlob(digest, in: repository))
+            }
+            try root.remove(StoreLayout.blob(digest))
+            try root.synchronizeDirectory(StoreLayout.shard(of: digest))
+            journal.note(.deleted(digest))
+        }
+    }
+
+    /// Writes a new journal: the first of a store, or one in place of a damaged file, which is kept aside.
+    private static func startAnew(
+        after opened: (descriptor: CInt, replay: JournalReplay)?, in root: StoreRoot, _ identity: StoreIdentity, _ catalog: Catalog,
+        pools: StorePools, loop: any EventLoop, logger: Logger
+    ) throws -> Journal {
+        var generation: Int64 = 1
+        if let (descriptor, replay) = opened {
+            Glibc.close(descriptor)
+            let old = replay.header?.generation ?? 0
+            generation = old + 1
+            if replay.size > 0 {
+                try root.remove(StoreLayout.badJournal(old - 2))
+                // A link, not a rename: the damaged file stays in place until the new one replaces it.
+                try root.remove(StoreLayout.badJournal(old))
+                _ = try root.link(StoreLayout.journal, to: StoreLayout.badJournal(old))
+                logger.warning(
+                    "The journal was damaged; what could be read is kept, the rest is adopted from the disk or fetched again",
+                    metadata: [
+                        "kept": "\(StoreLayout.badJournal(old))", "lines": "\(replay.lineCount)",
+                        "skipped": "\(replay.skippedLines)",
+                    ])
+            }
+        }
+        let written = try JournalCompaction.write(in: root, generation: generation, store: identity.id) { try catalog.snapshot($0) }
+        return Journal(
+            root: root, storeID: identity.id, descriptor: written.descriptor, generation: generation,
+            lastSequence: written.nextSequence - 1, size: written.size, liveSize: written.size, pool: pools.writing, loop: loop,
+            logger: logger, snapshot: { try catalog.snapshot($0) })
+    }
+
+    /// Removes what earlier processes left in `spool/`.
+    private func cleanSpool() throws {
+        for name in try self.root.entries(of: StoreLayout.spool) {
+            guard let entry = SpoolName(name) else {
+                self.logger.warning("Something in spool/ is not ours and stays", metadata: ["name": "\(name.prefix(200))"])
+                continue
+            }
+            try self.root.remove(StoreLayout.spoolEntry(entry))
+        }
+    }
+
+    /// Looks for blobs that the journal does not know (a lost line, a copied folder), one after the other. Blocks.
+    ///
+    /// - Parameter isStopped: asked between two files.
+    /// - Returns: how many were adopted.
+    package func adoptUnknownBlobs(isStopped: () -> Bool) -> Int {
+        var adopted = 0
+        for algorithm in Digest.Algorithm.allCases {
+            for number in UInt8.min...UInt8.max {
+                if isStopped() { return adopted }
+                let names: [String]
+                do {
+                    names = try self.root.entries(of: StoreLayout.shard(algorithm, number))
+                } catch {
+                    self.logger.warning("A folder of blobs could not be listed", metadata: ["error": "\(error)"])
+                    continue
+                }
+                for name in names {
+                    guard let digest = Digest(algorithm, hex: Array(name.utf8)), self.catalog.content(digest) == nil else { continue }
+                    if isStopped() { return adopted }
+                    if self.adopt(digest, in: nil) { adopted += 1 }
+                }
+            }
+        }
+        return adopted
+    }
+}

@@ -1,0 +1,305 @@
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import OCI
+import Synchronization
+import SystemPackage
+
+/// The store's memory: an append-only file of JSON lines that a start replays.
+///
+/// Whoever has something to say hands it in and goes on; one job at a time on the pool takes all that waits, makes one
+/// write and one fdatasync, and wakes those who asked to be. After a failed write or sync the descriptor is dead and
+/// never believed again: the whole catalog goes to a new file once, and if that fails too the journal is `degraded`
+/// and tries again every ten seconds.
+package final class Journal: Sendable {
+    /// Writes every record that makes up the present state.
+    package typealias Snapshot = @Sendable (_ emit: (JournalRecord) throws -> Void) throws -> Void
+
+    private struct Waiter {
+        let line: Int
+        let resume: @Sendable ((any Error)?) -> Void
+    }
+
+    private struct State {
+        var lines: [[UInt8]] = []
+        /// How many lines have been taken since the start; a waiter waits for a count.
+        var accepted = 0
+        var written = 0
+        var waiters: [Waiter] = []
+        var isFlushing = false
+        var isTimerSet = false
+        var isClosed = false
+        var dropped = 0
+        var failure: StorageError?
+    }
+
+    /// What only the running job touches; the lock makes that checkable, nobody waits for it.
+    private struct File {
+        var descriptor: CInt
+        var generation: Int64
+        var nextSequence: Int64
+        var size: Int64
+        var liveSize: Int64
+        var compactedAt: ContinuousClock.Instant?
+    }
+
+    private static let batchLimit = 1 << 20
+    private static let queueLimit = 65_536
+    private static let lazyDelay = TimeAmount.milliseconds(200)
+    private static let retryDelay = TimeAmount.seconds(10)
+
+    private let root: StoreRoot
+    private let storeID: String
+    private let pool: NIOThreadPool
+    private let loop: any EventLoop
+    private let logger: Logger
+    private let snapshot: Snapshot
+    private let state = Mutex(State())
+    private let file: Mutex<File>
+    private let sizeOnDisk: Atomic<Int64>
+
+    init(
+        root: StoreRoot, storeID: String, descriptor: CInt, generation: Int64, lastSequence: Int64, size: Int64, liveSize: Int64,
+        pool: NIOThreadPool, loop: any EventLoop, logger: Logger, snapshot: @escaping Snapshot
+    ) {
+        self.root = root
+        self.storeID = storeID
+        self.pool = pool
+        self.loop = loop
+        self.logger = logger
+        self.snapshot = snapshot
+        self.sizeOnDisk = Atomic(size)
+        self.file = Mutex(
+            File(
+                descriptor: descriptor, generation: generation, nextSequence: lastSequence + 1, size: size, liveSize: liveSize))
+    }
+
+    deinit {
+        self.file.withLock { file in
+            if file.descriptor >= 0 { Glibc.close(file.descriptor) }
+        }
+    }
+
+    /// Bytes of the journal on disk.
+    package var size: Int64 { self.sizeOnDisk.load(ordering: .relaxed) }
+
+    /// Why nothing is being written at present; nil when all is well.
+    package var failure: StorageError? { self.state.withLock { $0.failure } }
+
+    /// Queues records that may be lost in a crash; they are on disk within about 200 ms. Never blocks, never fails.
+    package func note(_ records: JournalRecord...) {
+        let lines = records.flatMap { $0.payloads() }
+        let action = self.state.withLock { state -> Action in
+            guard !state.isClosed, state.failure == nil else { return .none }
+            guard state.lines.count + lines.count <= Self.queueLimit else {
+                state.dropped += lines.count
+                return .none
+            }
+            state.lines += lines
+            state.accepted += lines.count
+            guard !state.isFlushing, !state.isTimerSet else { return .none }
+            state.isTimerSet = true
+            return .setTimer
+        }
+        self.perform(action)
+    }
+
+    /// Appends records and returns when they are durable.
+    package func append(_ records: [JournalRecord]) async throws {
+        let lines = records.flatMap { $0.payloads() }
+        try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+            self.append(lines) { error in
+                if let error { continuation.resume(throwing: error) } else { continuation.resume() }
+            }
+        }
+    }
+
+    private func append(_ lines: [[UInt8]], then resume: @escaping @Sendable ((any Error)?) -> Void) {
+        let refusal = self.state.withLock { state -> (error: StorageError?, action: Action) in
+            if state.isClosed { return (StorageError(.io, "the store is being closed"), .none) }
+            if let failure = state.failure { return (failure, .none) }
+            state.lines += lines
+            state.accepted += lines.count
+            state.waiters.append(Waiter(line: state.accepted, resume: resume))
+            guard !state.isFlushing else { return (nil, .none) }
+            state.isFlushing = true
+            return (nil, .startFlush)
+        }
+        if let error = refusal.error { resume(error) }
+        self.perform(refusal.action)
+    }
+
+    /// Writes what waits and ends; later records are refused.
+    package func close() async {
+        do {
+            try await self.append([])
+        } catch {
+            self.logger.error("The journal could not be closed cleanly", metadata: ["error": "\(error)"])
+        }
+        self.state.withLock { $0.isClosed = true }
+    }
+
+    // MARK: - Flushing
+
+    private enum Action {
+        case none, setTimer, startFlush
+    }
+
+    private func perform(_ action: Action) {
+        switch action {
+        case .none: break
+        case .startFlush: self.pool.submit { self.flush(isActive: $0 == .active) }
+        case .setTimer: self.schedule(in: Self.lazyDelay)
+        }
+    }
+
+    private func schedule(in delay: TimeAmount) {
+        self.loop.scheduleTask(in: delay) {
+            let starts = self.state.withLock { state in
+                state.isTimerSet = false
+                guard !state.isFlushing, !state.lines.isEmpty || state.failure != nil else { return false }
+                state.isFlushing = true
+                return true
+            }
+            if starts { self.perform(.startFlush) }
+        }
+    }
+
+    /// The one job that touches the file. Runs on the pool until nothing waits.
+    private func flush(isActive: Bool) {
+        guard isActive else {
+            self.fail(StorageError(.io, "the store is being closed"))
+            return
+        }
+        self.file.withLock { file in
+            if self.failure != nil {
+                self.recover(&file)
+                return
+            }
+            while let batch = self.takeBatch() {
+                do {
+                    try self.write(batch, to: &file)
+                    self.finish(batch.count)
+                } catch let error as StorageError {
+                    self.logger.error("The journal could not be written", metadata: ["error": "\(error)"])
+                    self.fail(error)
+                    self.recover(&file)
+                    return
+                } catch {
+                    preconditionFailure("only StorageError is thrown here: \(error)")
+                }
+            }
+        }
+    }
+
+    /// Takes the next lines, at most 1 MiB of them; ends the job when there is nothing to do.
+    private func takeBatch() -> [[UInt8]]? {
+        self.state.withLock { state in
+            guard !state.lines.isEmpty || !state.waiters.isEmpty else {
+                state.isFlushing = false
+                return nil
+            }
+            var bytes = 0
+            let count = state.lines.prefix { line in
+                bytes += line.count
+                return bytes <= Self.batchLimit
+            }.count
+            let batch = Array(state.lines[..<count])
+            state.lines.removeFirst(count)
+            return batch
+        }
+    }
+
+    private func write(_ batch: [[UInt8]], to file: inout File) throws(StorageError) {
+        if !batch.isEmpty {
+            var bytes: [UInt8] = []
+            for payload in batch {
+                bytes += JournalLine.encode(generation: file.generation, sequence: file.nextSequence, payload: payload)
+                file.nextSequence += 1
+            }
+            try Self.append(bytes, to: file.descriptor)
+            file.size += Int64(bytes.count)
+            self.sizeOnDisk.store(file.size, ordering: .relaxed)
+        }
+        if file.size > max(1 << 20, 2 * file.liveSize), file.compactedAt.map({ $0.duration(to: .now) > .seconds(60) }) ?? true {
+            file.compactedAt = .now
+            try self.compact(&file)
+        }
+    }
+
+    private static func append(_ bytes: [UInt8], to descriptor: CInt) throws(StorageError) {
+        do {
+            try bytes.withUnsafeBytes { try descriptor.writeAll($0, to: StoreLayout.journal) }
+        } catch let error as StorageError {
+            throw error
+        } catch {
+            throw StorageError(.io, "cannot write the journal: \(error)")
+        }
+        guard fdatasync(descriptor) == 0 else { throw StorageError(.current, "sync the journal") }
+    }
+
+    private func finish(_ count: Int) {
+        let resumed = self.state.withLock { state in
+            state.written += count
+            let written = state.written
+            let resumed = state.waiters.filter { $0.line <= written }
+            state.waiters.removeAll { $0.line <= written }
+            return resumed
+        }
+        for waiter in resumed { waiter.resume(nil) }
+    }
+
+    /// Fails all that wait and refuses what comes, until a rewrite succeeds.
+    private func fail(_ error: StorageError) {
+        let waiters = self.state.withLock { state in
+            state.failure = error
+            state.written = state.accepted
+            state.lines = []
+            defer { state.waiters = [] }
+            return state.waiters
+        }
+        for waiter in waiters { waiter.resume(error) }
+    }
+
+    // MARK: - Whole files
+
+    /// Writes the present state to a new file of the next generation and puts it in the old one's place.
+    private func compact(_ file: inout File) throws(StorageError) {
+        do {
+            let new = try JournalCompaction.write(
+                in: self.root, generation: file.generation + 1, store: self.storeID, snapshot: self.snapshot)
+            if file.descriptor >= 0 { Glibc.close(file.descriptor) }
+            file.descriptor = new.descriptor
+            file.generation += 1
+            file.nextSequence = new.nextSequence
+            file.size = new.size
+            file.liveSize = new.size
+            self.sizeOnDisk.store(new.size, ordering: .relaxed)
+        } catch let error as StorageError {
+            throw error
+        } catch {
+            throw StorageError(.io, "cannot compact the journal: \(error)")
+        }
+    }
+
+    private func recover(_ file: inout File) {
+        do {
+            try self.compact(&file)
+            self.state.withLock { state in
+                state.failure = nil
+                state.isFlushing = false
+            }
+            self.logger.notice("The journal was written anew and is durable again")
+        } catch {
+            let retries = self.state.withLock { state in
+                state.failure = error
+                state.isFlushing = false
+                guard !state.isTimerSet, !state.isClosed else { return false }
+                state.isTimerSet = true
+                return true
+            }
+            if retries { self.schedule(in: Self.retryDelay) }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+import SystemPackage
+
+/// Why the store could not do something.
+package struct StorageError: Error, Sendable, CustomStringConvertible {
+    package enum Code: Sendable {
+        /// The store's folder cannot be used as it is: wrong owner, not a store, unreadable.
+        case unusable
+        /// Another process holds the store's lock.
+        case inUse
+        /// The store was written by a newer version.
+        case tooNew
+        /// There is no room: disk, quota, inodes or a configured cap.
+        case noSpace
+        /// The disk, or the file system, failed.
+        case io
+        /// The content is not what its name says.
+        case digestMismatch
+        case notFound
+    }
+
+    package let code: Code
+    package let message: String
+    package let errno: Errno?
+
+    package init(_ code: Code, _ message: String, errno: Errno? = nil) {
+        self.code = code
+        self.message = message
+        self.errno = errno
+    }
+
+    /// Wraps a failed call, telling a full disk from a broken one.
+    package init(_ errno: Errno, _ action: String) {
+        switch errno {
+        case .noSpace, .diskQuotaExceeded: self.code = .noSpace
+        case .noSuchFileOrDirectory: self.code = .notFound
+        default: self.code = .io
+        }
+        self.message = "cannot \(action): \(errno)"
+        self.errno = errno
+    }
+
+    package var description: String { self.message }
+}

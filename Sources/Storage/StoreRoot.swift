@@ -1,0 +1,262 @@
+import CLinux
+import Glibc
+import SystemPackage
+
+/// The store's folder, opened once; every file call of this module goes through it.
+///
+/// Below the root no symbolic link is ever followed: a local user who can write somewhere in the store cannot make
+/// it read or write elsewhere. All calls block: they belong on a thread pool, never on an event loop.
+package final class StoreRoot: Sendable {
+    package let path: FilePath
+    package let device: UInt64
+    private let descriptor: CInt
+
+    package init(opening path: FilePath) throws {
+        let descriptor = path.withPlatformString { Glibc.open($0, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) }
+        guard descriptor >= 0 else { throw StorageError(.current, "open the store \(path)") }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else {
+            let errno = Errno.current
+            close(descriptor)
+            throw StorageError(errno, "look at the store \(path)")
+        }
+        self.path = path
+        self.device = UInt64(status.st_dev)
+        self.descriptor = descriptor
+    }
+
+    deinit {
+        close(self.descriptor)
+    }
+
+    /// Opens a file or folder; the caller owns the descriptor.
+    package func open(_ path: StorePath, _ flags: CInt, mode: mode_t = 0) throws -> CInt {
+        while true {
+            let descriptor = clinux_open_beneath(self.descriptor, path.description, flags, mode)
+            if descriptor >= 0 { return descriptor }
+            let errno = Errno.current
+            if errno != .interrupted { throw StorageError(errno, "open \(self.path)/\(path)") }
+        }
+    }
+
+    /// Runs `body` with the opened parent folder and the last component of `path`.
+    private func withParent<T>(of path: StorePath, _ body: (CInt, String) throws -> T) throws -> T {
+        guard let parent = path.parent else { return try body(self.descriptor, path.name) }
+        let directory = try self.open(parent, clinux_o_path | O_DIRECTORY)
+        defer { close(directory) }
+        return try body(directory, path.name)
+    }
+
+    /// Moves a file to a name that must be free. False when the name is taken; nothing has changed then.
+    package func renameExclusively(_ from: StorePath, to target: StorePath) throws -> Bool {
+        try self.withParent(of: from) { source, sourceName in
+            try self.withParent(of: target) { folder, name in
+                if clinux_rename_exclusive(source, sourceName, folder, name) == 0 { return true }
+                let errno = Errno.current
+                if errno == .fileExists { return false }
+                guard errno == .invalidArgument || errno == .noFunction else {
+                    throw StorageError(errno, "rename \(from) to \(target)")
+                }
+                // A file system without RENAME_NOREPLACE: a link says "taken" just as surely.
+                guard linkat(source, sourceName, folder, name, 0) == 0 else {
+                    let errno = Errno.current
+                    if errno == .fileExists { return false }
+                    throw StorageError(errno, "link \(from) to \(target)")
+                }
+                unlinkat(source, sourceName, 0)
+                return true
+            }
+        }
+    }
+
+    package func rename(_ from: StorePath, to target: StorePath) throws {
+        try self.withParent(of: from) { source, sourceName in
+            try self.withParent(of: target) { folder, name in
+                guard renameat(source, sourceName, folder, name) == 0 else {
+                    throw StorageError(.current, "rename \(from) to \(target)")
+                }
+            }
+        }
+    }
+
+    package enum LinkOutcome: Sendable {
+        case linked
+        case exists
+        /// The file has as many links as it can, or the file system knows none.
+        case unsupported
+    }
+
+    package func link(_ from: StorePath, to target: StorePath) throws -> LinkOutcome {
+        try self.withParent(of: from) { source, sourceName in
+            try self.withParent(of: target) { folder, name in
+                if linkat(source, sourceName, folder, name, 0) == 0 { return .linked }
+                switch Errno.current {
+                case .fileExists: return .exists
+                case .tooManyLinks, .notPermitted, .notSupported, .noFunction, .improperLink: return .unsupported
+                case let errno: throw StorageError(errno, "link \(from) to \(target)")
+                }
+            }
+        }
+    }
+
+    /// Removes a file; a missing one is no error.
+    package func remove(_ path: StorePath) throws {
+        try self.withParent(of: path) { folder, name in
+            guard unlinkat(folder, name, 0) == 0 || Errno.current == .noSuchFileOrDirectory else {
+                throw StorageError(.current, "remove \(path)")
+            }
+        }
+    }
+
+    /// Makes a folder and those above it; true when it was not there.
+    @discardableResult
+    package func makeDirectory(_ path: StorePath, mode: mode_t = 0o755) throws -> Bool {
+        do {
+            return try self.withParent(of: path) { folder, name in
+                if clinux_mkdirat(folder, name, mode) == 0 { return true }
+                let errno = Errno.current
+                guard errno == .fileExists else { throw StorageError(errno, "make the folder \(path)") }
+                return false
+            }
+        } catch let error as StorageError where error.code == .notFound {
+            guard let parent = path.parent else { throw error }
+            try self.makeDirectory(parent, mode: mode)
+            return try self.makeDirectory(path, mode: mode)
+        }
+    }
+
+    /// Makes what was created, renamed or removed in a folder durable.
+    package func synchronizeDirectory(_ path: StorePath?) throws {
+        if let path {
+            let directory = try self.open(path, O_RDONLY | O_DIRECTORY)
+            defer { close(directory) }
+            guard fsync(directory) == 0 else { throw StorageError(.current, "sync the folder \(path)") }
+        } else {
+            guard fsync(self.descriptor) == 0 else { throw StorageError(.current, "sync the store's folder") }
+        }
+    }
+
+    /// The names in a folder, in no order, without `.` and `..`; empty when the folder is missing.
+    package func entries(of path: StorePath?) throws -> [String] {
+        let directory: CInt
+        if let path {
+            do {
+                directory = try self.open(path, O_RDONLY | O_DIRECTORY)
+            } catch let error as StorageError where error.code == .notFound {
+                return []
+            }
+        } else {
+            directory = openat(self.descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+            guard directory >= 0 else { throw StorageError(.current, "list the store's folder") }
+        }
+        guard let stream = fdopendir(directory) else {
+            let errno = Errno.current
+            close(directory)
+            throw StorageError(errno, "list \(path?.description ?? "the store's folder")")
+        }
+        defer { closedir(stream) }
+        var names: [String] = []
+        while let entry = readdir(stream) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
+                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { names.append(name) }
+        }
+        return names
+    }
+
+    package struct FileStatus: Sendable {
+        package let size: Int64
+        package let isRegular: Bool
+        package let linkCount: Int
+        package let inode: UInt64
+        package let allocated: Int64
+
+        package init(_ status: stat) {
+            self.size = Int64(status.st_size)
+            self.isRegular = status.st_mode & S_IFMT == S_IFREG
+            self.linkCount = Int(status.st_nlink)
+            self.inode = UInt64(status.st_ino)
+            self.allocated = Int64(status.st_blocks) * 512
+        }
+    }
+
+    /// What a name stands for, links not followed; nil when there is nothing.
+    package func status(of path: StorePath) throws -> FileStatus? {
+        do {
+            return try self.withParent(of: path) { folder, name in
+                var status = stat()
+                if fstatat(folder, name, &status, AT_SYMLINK_NOFOLLOW) == 0 { return FileStatus(status) }
+                if Errno.current == .noSuchFileOrDirectory { return nil }
+                throw StorageError(.current, "look at \(path)")
+            }
+        } catch let error as StorageError where error.code == .notFound {
+            return nil
+        }
+    }
+
+    /// Bytes that this process may still write to the file system; nil when it does not say.
+    package var availableBytes: Int64? {
+        let bytes = clinux_available_bytes(self.descriptor)
+        return bytes < 0 ? nil : bytes
+    }
+
+    /// Writes a small file under a temporary name, syncs it and moves it into place.
+    package func replace(_ target: StorePath, by temporary: StorePath, with bytes: [UInt8]) throws {
+        try self.remove(temporary)
+        let descriptor = try self.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o644)
+        do {
+            defer { close(descriptor) }
+            try bytes.withUnsafeBytes { try descriptor.writeAll($0, to: temporary) }
+            guard fsync(descriptor) == 0 else { throw StorageError(.current, "sync \(temporary)") }
+        } catch {
+            try? self.remove(temporary)  // the failed write is the news, not this
+            throw error
+        }
+        try self.rename(temporary, to: target)
+        try self.synchronizeDirectory(target.parent)
+    }
+
+    /// The whole of a small file, or nil when it is missing or larger than `limit` bytes.
+    package func contents(of path: StorePath, limit: Int) throws -> [UInt8]? {
+        let descriptor: CInt
+        do {
+            descriptor = try self.open(path, O_RDONLY | O_NOFOLLOW)
+        } catch let error as StorageError where error.code == .notFound {
+            return nil
+        }
+        defer { close(descriptor) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 16 << 10)
+        while true {
+            let count = read(descriptor, &chunk, chunk.count)
+            if count < 0 {
+                if Errno.current == .interrupted { continue }
+                throw StorageError(.current, "read \(path)")
+            }
+            if count == 0 { return bytes }
+            bytes += chunk[..<count]
+            if bytes.count > limit { return nil }
+        }
+    }
+}
+
+extension Errno {
+    /// The error of the call that just failed on this thread.
+    static var current: Errno { Errno(rawValue: errno) }
+}
+
+extension CInt {
+    /// Writes everything at the descriptor's position.
+    func writeAll(_ bytes: UnsafeRawBufferPointer, to path: StorePath) throws {
+        var rest = bytes
+        while let base = rest.baseAddress, rest.count > 0 {
+            let count = write(self, base, rest.count)
+            if count < 0 {
+                if Errno.current == .interrupted { continue }
+                throw StorageError(.current, "write \(path)")
+            }
+            rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+        }
+    }
+}
