@@ -81,6 +81,15 @@ package final class Catalog: Sendable {
         self.shard(repository).repositories.withLock { $0[repository]?.contents ?? [] }
     }
 
+    /// What a stored manifest of the repository says that absent content measures, in bytes; nil when none mentions it.
+    package func expectedSize(of digest: Digest, in repository: QualifiedRepository) -> Int64? {
+        for parent in self.contents(of: repository) {
+            guard let children = self.content(parent)?.manifest?.children else { continue }
+            if let edge = children.first(where: { $0.digest == digest }) { return edge.size }
+        }
+        return nil
+    }
+
     package var allRepositories: [QualifiedRepository] {
         self.repositories.flatMap { shard in shard.repositories.withLock { Array($0.keys) } }
     }

@@ -1,0 +1,191 @@
+import DequeModule
+import Logging
+import NIOCore
+import OCI
+import Storage
+import Synchronization
+import Upstream
+
+/// One upstream GET for one client, for what may not be stored: hashed on the way, its tail withheld in memory.
+///
+/// The upstream is read as fast as the client reads, and not faster: at most about half a MiB waits here.
+package final class BlobRelay: Sendable {
+    package let digest: Digest
+    /// The byte of the blob at which `next` begins.
+    package let start: Int64
+    private let source: RoutedRepository
+    private let store: ContentStore
+    private let logger: Logger
+    private let state: Mutex<State>
+    private let verifier: Mutex<DigestVerifier>
+    private let intake = Mutex<BlobIntake?>(nil)
+
+    private struct State {
+        /// What may go out.
+        var ready: Deque<ByteBuffer> = []
+        var readyBytes = 0
+        /// The most recent 64 KiB, which may not.
+        var withheld: Deque<ByteBuffer> = []
+        var withheldBytes = 0
+        var received: Int64
+        var size: Int64?
+        var hasBegun = false
+        var isVerified = false
+        var failure: PullThroughError?
+        var wakes: [@Sendable () -> Void] = []
+    }
+
+    /// Bytes that may wait for the client before the upstream is held back.
+    private static let limit = 512 << 10
+
+    /// A relay of the whole blob.
+    init(digest: Digest, source: RoutedRepository, store: ContentStore, logger: Logger) {
+        self.digest = digest
+        self.start = 0
+        self.source = source
+        self.store = store
+        self.logger = logger
+        self.state = Mutex(State(received: 0))
+        self.verifier = Mutex(DigestVerifier(digest.algorithm))
+    }
+
+    /// A relay that goes on where a download stopped storing.
+    init(continuing download: BlobDownload, store: ContentStore, logger: Logger) throws {
+        let handover = try download.handover()
+        let withheld = handover.withheld
+        let size = handover.size
+        let verifier = handover.takeVerifier()
+        self.digest = download.digest
+        self.source = download.source
+        self.store = store
+        self.logger = logger
+        self.start = verifier.byteCount - Int64(withheld.readableBytes)
+        var state = State(received: verifier.byteCount)
+        state.size = size
+        if withheld.readableBytes > 0 { state.withheld = [withheld] }
+        state.withheldBytes = withheld.readableBytes
+        self.state = Mutex(state)
+        self.verifier = Mutex(verifier)
+    }
+
+    // MARK: - Reading
+
+    package func headStep(isImpatient: Bool, wake: @escaping @Sendable () -> Void) -> BlobDownload.StateMachine.HeadStep {
+        self.state.withLock { state in
+            if let failure = state.failure { return .fail(failure) }
+            let isLarge = (state.size ?? 0) > BlobDownload.tail || state.readyBytes > 0
+            if state.isVerified || state.hasBegun && (isLarge || isImpatient) { return .head(size: state.size) }
+            state.wakes.append(wake)
+            return .wait
+        }
+    }
+
+    package enum Step {
+        case wait
+        case send(ByteBuffer)
+        case end
+        case fail(PullThroughError)
+    }
+
+    /// The next bytes; `wake` is called once when a wait may be over.
+    package func next(wake: @escaping @Sendable () -> Void) -> Step {
+        let (step, resumes) = self.state.withLock { state -> (Step, Bool) in
+            if let part = state.ready.popFirst() {
+                let wasFull = state.readyBytes > Self.limit
+                state.readyBytes -= part.readableBytes
+                return (.send(part), wasFull && state.readyBytes <= Self.limit)
+            }
+            if let failure = state.failure { return (.fail(failure), false) }
+            if state.isVerified { return (.end, false) }
+            state.wakes.append(wake)
+            return (.wait, false)
+        }
+        if resumes { self.intake.withLock { $0 }?.resume() }
+        return step
+    }
+
+    /// Ends the relay because its client is gone or has all it wanted.
+    package func cancel() {
+        let intake = self.intake.withLock { $0 }
+        intake?.fail(PullThroughError(.unavailable, "the client is gone"))
+    }
+
+    private func change(_ event: (inout State) -> Void) {
+        let wakes = self.state.withLock { state in
+            event(&state)
+            defer { state.wakes = [] }
+            return state.wakes
+        }
+        for wake in wakes { wake() }
+    }
+
+    // MARK: - Running
+
+    func run() async {
+        let intake = BlobIntake(sink: self, store: self.store)
+        self.intake.withLock { $0 = intake }
+        do {
+            try await BlobTransfer(digest: self.digest, source: self.source, intake: intake, logger: self.logger)
+                .run { self.state.withLock { $0.received } }
+            try self.verify()
+            self.change { state in
+                state.isVerified = true
+                state.size = state.received
+                state.readyBytes += state.withheldBytes
+                state.ready += state.withheld
+                state.withheld = []
+            }
+        } catch {
+            let failure = PullThroughError(error)
+            self.change { $0.failure = failure }
+        }
+        self.intake.withLock { $0 = nil }
+    }
+
+    private func verify() throws {
+        let (received, size) = self.state.withLock { ($0.received, $0.size) }
+        guard size == nil || size == received, self.verifier.withLock({ $0.digest() }) == self.digest else {
+            self.logger.warning("[\(self.source.upstream.name)] Relayed content is not \(self.digest)")
+            throw PullThroughError(.invalidUpstreamResponse, "the upstream sent other content than \(self.digest)")
+        }
+    }
+}
+
+extension BlobRelay: BlobIntake.Sink {
+    var isSaturated: Bool { self.state.withLock { $0.readyBytes > Self.limit } }
+
+    func begin(_ head: BlobHead) throws {
+        let (received, size) = self.state.withLock { ($0.received, $0.size) }
+        guard head.offset == received, size == nil || head.size == nil || size == head.size else {
+            throw PullThroughError(.invalidUpstreamResponse, "the upstream sends another part of \(self.digest) than asked for")
+        }
+        self.change { state in
+            state.hasBegun = true
+            state.size = state.size ?? head.size
+        }
+    }
+
+    func take(_ parts: [ByteBuffer]) throws {
+        guard !parts.isEmpty else { return }
+        self.verifier.withLock { verifier in
+            for part in parts { part.withUnsafeReadableBytes { verifier.update($0) } }
+        }
+        self.change { state in
+            for part in parts where part.readableBytes > 0 {
+                state.received += Int64(part.readableBytes)
+                state.withheld.append(part)
+                state.withheldBytes += part.readableBytes
+            }
+            while state.withheldBytes > Int(BlobDownload.tail), var part = state.withheld.popFirst() {
+                let excess = state.withheldBytes - Int(BlobDownload.tail)
+                if part.readableBytes > excess, let released = part.readSlice(length: excess) {
+                    state.withheld.prepend(part)
+                    part = released
+                }
+                state.withheldBytes -= part.readableBytes
+                state.readyBytes += part.readableBytes
+                state.ready.append(part)
+            }
+        }
+    }
+}

@@ -1,0 +1,292 @@
+import Logging
+import NIOCore
+import OCI
+import Storage
+import Synchronization
+import Upstream
+
+/// Where an answer came from.
+package enum CacheState: Sendable, Hashable {
+    case hit
+    /// Confirmed by the upstream just now.
+    case revalidated
+    case miss
+    /// The upstream could not confirm it.
+    case stale(reason: String)
+}
+
+/// A manifest as it can be answered.
+package struct ManifestAnswer: Sendable {
+    package enum Body: Sendable {
+        /// On the shelf.
+        case stored(Catalog.Content)
+        case memory(ByteBuffer)
+        /// Known by HEAD alone.
+        case absent(size: Int64?)
+    }
+
+    package let digest: Digest
+    package let mediaType: MediaType?
+    package let body: Body
+    package let state: CacheState
+    /// Seconds since the upstream last confirmed it; nil for content by digest.
+    package let age: Int64?
+    /// Seconds for which it is still fresh; nil for content by digest.
+    package let lifetime: Int64?
+}
+
+extension PullThroughCache {
+    /// What asking the upstream about a tag found.
+    enum TagVerdict: Sendable {
+        case digest(Digest, MediaType?, size: Int64?)
+        /// The registry does not say the digest: ask by GET.
+        case unspecified
+    }
+
+    package enum ManifestMethod: Sendable {
+        case get
+        case head
+    }
+
+    /// A manifest that can be answered without waiting for anything; nil when a job is needed. Never blocks.
+    package func storedManifest(_ reference: Reference, in source: RoutedRepository) -> ManifestAnswer? {
+        switch reference {
+        case .digest(let digest):
+            return self.shelved(digest, in: source, state: .hit, entry: nil)
+        case .tag(let tag):
+            guard let entry = self.store.catalog.tag(tag, in: source.repository),
+                self.remainingLifetime(of: entry, source) > 0
+            else { return nil }
+            return self.shelved(entry.digest, in: source, state: .hit, entry: entry)
+        }
+    }
+
+    /// A manifest by whatever it takes. The completion is called once, from anywhere.
+    package func manifest(
+        _ reference: Reference, in source: RoutedRepository, method: ManifestMethod,
+        then completion: @escaping @Sendable (Result<ManifestAnswer, PullThroughError>) -> Void
+    ) {
+        switch reference {
+        case .digest(let digest):
+            self.start(completion) { try await self.manifest(by: digest, in: source, method: method) }
+        case .tag(let tag):
+            self.resolve(tag, in: source, method: method, completion)
+        }
+    }
+
+    private func shelved(
+        _ digest: Digest, in source: RoutedRepository, state: CacheState, entry: Catalog.TagEntry?
+    ) -> ManifestAnswer? {
+        guard let content = self.store.catalog.content(digest), let facts = content.manifest else { return nil }
+        if !self.store.catalog.holds(digest, in: source.repository) { self.store.link(digest, to: source.repository) }
+        self.store.noteUse(of: digest, content: content)
+        return ManifestAnswer(
+            digest: digest, mediaType: facts.mediaType, body: .stored(content), state: state, age: entry.map(self.age(of:)),
+            lifetime: entry.map { max(0, self.remainingLifetime(of: $0, source)) })
+    }
+
+    // MARK: - By digest
+
+    private func manifest(by digest: Digest, in source: RoutedRepository, method: ManifestMethod) async throws -> ManifestAnswer {
+        if let answer = self.shelved(digest, in: source, state: .hit, entry: nil) { return answer }
+        if let arrived = self.arrivedManifests.withLock({ $0[digest] }) { return Self.answer(arrived, state: .hit) }
+        if try await self.store.run({ self.store.adopt(digest, in: source.repository) }),
+            let answer = self.shelved(digest, in: source, state: .hit, entry: nil)
+        {
+            return answer
+        }
+        if method == .head {
+            let head = try await source.upstream.client.manifestHead(.digest(digest), in: source.repository.name)
+            return ManifestAnswer(
+                digest: digest, mediaType: head.mediaType, body: .absent(size: head.size), state: .miss, age: nil, lifetime: nil)
+        }
+        return Self.answer(try await self.fetch(.digest(digest), in: source), state: .miss)
+    }
+
+    // MARK: - By tag
+
+    private func resolve(
+        _ tag: Tag, in source: RoutedRepository, method: ManifestMethod,
+        _ completion: @escaping @Sendable (Result<ManifestAnswer, PullThroughError>) -> Void
+    ) {
+        guard let entry = self.store.catalog.tag(tag, in: source.repository), self.store.catalog.content(entry.digest) != nil else {
+            self.start(completion) { try await self.unknownTag(tag, in: source, method: method) }
+            return
+        }
+        let once = Once(completion)
+        self.start({ once($0) }) {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                // Whoever has something to show does not wait long for something newer; the question goes on.
+                group.addTask {
+                    try await Task.sleep(for: self.freshness.patience)
+                    if let answer = self.stale(entry, in: source, reason: "the upstream is slow to confirm the tag") {
+                        once(.success(answer))
+                    }
+                }
+                defer { group.cancelAll() }
+                return try await self.revalidated(tag, entry, in: source, method: method)
+            }
+        }
+    }
+
+    private func stale(_ entry: Catalog.TagEntry, in source: RoutedRepository, reason: String) -> ManifestAnswer? {
+        self.shelved(entry.digest, in: source, state: .stale(reason: reason), entry: entry)
+    }
+
+    /// A stored tag whose time is over: asked for by HEAD, and served as it is when the upstream cannot say.
+    private func revalidated(
+        _ tag: Tag, _ entry: Catalog.TagEntry, in source: RoutedRepository, method: ManifestMethod
+    ) async throws -> ManifestAnswer {
+        do {
+            let verdict = try await self.ask(tag, in: source)
+            if case .digest(let digest, _, _) = verdict, self.store.catalog.content(digest)?.manifest != nil {
+                self.store.setTag(tag, in: source.repository, to: digest)
+                let fresh = self.store.catalog.tag(tag, in: source.repository) ?? entry
+                if let answer = self.shelved(digest, in: source, state: .revalidated, entry: fresh) { return answer }
+            }
+            return try await self.moved(tag, verdict, in: source, method: method)
+        } catch {
+            let failure = PullThroughError(error)
+            if case .notFound = failure.code {
+                self.store.removeTag(tag, in: source.repository)
+                throw failure
+            }
+            guard let answer = self.stale(entry, in: source, reason: failure.message) else { throw failure }
+            self.logger.warning(
+                "[\(source.upstream.name)] Serving the stored manifest \(source.repository.name):\(tag): \(failure)")
+            return answer
+        }
+    }
+
+    /// A tag that nothing is stored for.
+    private func unknownTag(_ tag: Tag, in source: RoutedRepository, method: ManifestMethod) async throws -> ManifestAnswer {
+        if let recent = self.recentTags.entry(tag, in: source.repository),
+            recent.confirmedAt.duration(to: .now) < source.upstream.cacheTtl
+        {
+            return try await self.moved(
+                tag, .digest(recent.digest, recent.mediaType, size: recent.size), in: source, method: method)
+        }
+        guard method == .head else {
+            // One request instead of two: a GET by tag says everything that a HEAD does.
+            return Self.answer(try await self.fetch(.tag(tag), in: source), state: .miss, lifetime: source)
+        }
+        return try await self.moved(tag, try await self.ask(tag, in: source), in: source, method: method)
+    }
+
+    /// Answers for a tag whose digest was just learned and whose manifest may be absent.
+    private func moved(
+        _ tag: Tag, _ verdict: TagVerdict, in source: RoutedRepository, method: ManifestMethod
+    ) async throws -> ManifestAnswer {
+        if case .digest(let digest, let mediaType, let size) = verdict {
+            if self.store.catalog.content(digest)?.manifest != nil {
+                self.store.setTag(tag, in: source.repository, to: digest)
+                self.recentTags.remove(tag, in: source.repository)
+                let entry = self.store.catalog.tag(tag, in: source.repository)
+                if let answer = self.shelved(digest, in: source, state: .miss, entry: entry) { return answer }
+            }
+            if let arrived = self.arrivedManifests.withLock({ $0[digest] }) {
+                return Self.answer(arrived, state: .miss, lifetime: source)
+            }
+            if method == .head {
+                return ManifestAnswer(
+                    digest: digest, mediaType: mediaType, body: .absent(size: size), state: .miss, age: 0,
+                    lifetime: source.upstream.cacheTtl.components.seconds)
+            }
+        }
+        return Self.answer(try await self.fetch(.tag(tag), in: source), state: .miss, lifetime: source)
+    }
+
+    /// One HEAD for all who ask; its answer is remembered.
+    private func ask(_ tag: Tag, in source: RoutedRepository) async throws -> TagVerdict {
+        let key = ManifestKey(repository: source.repository, reference: .tag(tag))
+        return try await self.headFlights.run(key) {
+            let head = try await source.upstream.client.manifestHead(.tag(tag), in: source.repository.name)
+            guard let digest = head.digest else { return .unspecified }
+            self.recentTags.set(
+                tag, in: source.repository,
+                .init(digest: digest, mediaType: head.mediaType, size: head.size, confirmedAt: .now))
+            return .digest(digest, head.mediaType, size: head.size)
+        }
+    }
+
+    // MARK: - Fetching
+
+    /// One GET for all who ask. The bytes are answered at once and stored behind the answer.
+    private func fetch(_ reference: Reference, in source: RoutedRepository) async throws -> ManifestContent {
+        let key = ManifestKey(repository: source.repository, reference: reference)
+        return try await self.manifestFlights.run(key) {
+            let response = try await source.upstream.client.manifest(reference, in: source.repository.name)
+            var expected: Digest?
+            if case .digest(let digest) = reference { expected = digest }
+            let manifest = try ManifestContent(
+                bytes: response.bytes, mediaType: response.mediaType, expected: expected,
+                host: source.upstream.client.configuration.address.host)
+            if case .tag(let tag) = reference {
+                self.recentTags.set(
+                    tag, in: source.repository,
+                    .init(
+                        digest: manifest.digest, mediaType: manifest.mediaType, size: Int64(manifest.bytes.readableBytes),
+                        confirmedAt: .now))
+            }
+            self.keep(manifest, in: source)
+            return manifest
+        }
+    }
+
+    /// Stores a manifest in a job of its own: the client is owed correctness, not durability.
+    private func keep(_ manifest: ManifestContent, in source: RoutedRepository) {
+        guard let facts = manifest.facts else { return }
+        self.arrivedManifests.withLock { $0[manifest.digest] = manifest }
+        self.service.start {
+            do {
+                try await self.store.run { try self.publish(manifest, facts, in: source) }
+                for tag in self.recentTags.take(waitingFor: manifest.digest, in: source.repository) {
+                    self.store.setTag(tag, in: source.repository, to: manifest.digest)
+                }
+                self.logger.info("[\(source.upstream.name)] Cached manifest \(source.repository.name)@\(manifest.digest)")
+            } catch {
+                self.logger.warning("[\(source.upstream.name)] Manifest \(manifest.digest) is not stored: \(error)")
+            }
+            self.arrivedManifests.withLock { _ = $0.removeValue(forKey: manifest.digest) }
+        }
+    }
+
+    private func publish(_ manifest: ManifestContent, _ facts: ManifestFacts, in source: RoutedRepository) throws {
+        let size = Int64(manifest.bytes.readableBytes)
+        if self.store.catalog.content(manifest.digest)?.manifest == nil {
+            let reservation = try self.store.capacity.reserve(size, for: source.repository.namespace)
+            var writer = try self.store.makeWriter(for: manifest.digest)
+            try manifest.bytes.withUnsafeReadableBytes { try writer.append($0) }
+            try writer.publish()
+            self.store.didPublish(manifest.digest, size: size, facts: facts, in: source.repository)
+            _ = consume reservation
+        } else if !self.store.catalog.holds(manifest.digest, in: source.repository) {
+            self.store.link(manifest.digest, to: source.repository)
+        }
+    }
+
+    private static func answer(
+        _ manifest: ManifestContent, state: CacheState, lifetime source: RoutedRepository? = nil
+    ) -> ManifestAnswer {
+        ManifestAnswer(
+            digest: manifest.digest, mediaType: manifest.mediaType, body: .memory(manifest.bytes), state: state,
+            age: source == nil ? nil : 0, lifetime: source?.upstream.cacheTtl.components.seconds)
+    }
+}
+
+/// A completion that may be offered several answers and takes the first.
+private final class Once<Value: Sendable>: Sendable {
+    private let completion: Mutex<(@Sendable (Value) -> Void)?>
+
+    init(_ completion: @escaping @Sendable (Value) -> Void) {
+        self.completion = Mutex(completion)
+    }
+
+    func callAsFunction(_ value: Value) {
+        let completion = self.completion.withLock { completion in
+            defer { completion = nil }
+            return completion
+        }
+        completion?(value)
+    }
+}

@@ -1,0 +1,121 @@
+import Logging
+import NIOCore
+import OCI
+import Storage
+import Synchronization
+import Upstream
+
+/// Answers "give me this content": from the shelf, from a download already running, or by starting one.
+///
+/// What is stored is answered at once, on the caller's event loop, without a task. Everything else is a job of the
+/// `DownloadService`, which calls back from wherever it runs.
+package final class PullThroughCache: Sendable {
+    package let store: ContentStore
+    package let downloads = DownloadTable()
+    let service: DownloadService
+    let logger: Logger
+    let freshness = FreshnessPolicy()
+    let recentTags = RecentTags()
+    let manifestFlights = SingleFlight<ManifestKey, ManifestContent>()
+    let headFlights = SingleFlight<ManifestKey, TagVerdict>()
+    /// Manifests that have come and are not on the shelf yet.
+    let arrivedManifests = Mutex<[Digest: ManifestContent]>([:])
+    private let now: @Sendable () -> Int64
+    private let directoryBox: Mutex<UpstreamDirectory>
+
+    struct ManifestKey: Hashable, Sendable {
+        let repository: QualifiedRepository
+        let reference: Reference
+    }
+
+    /// - Parameter now: Unix seconds of the wall clock.
+    package init(
+        store: ContentStore, directory: UpstreamDirectory, service: DownloadService, logger: Logger,
+        now: @escaping @Sendable () -> Int64
+    ) {
+        self.store = store
+        self.service = service
+        self.logger = logger
+        self.now = now
+        self.directoryBox = Mutex(directory)
+    }
+
+    /// The upstreams in force. A request takes this once and keeps to it.
+    package var directory: UpstreamDirectory { self.directoryBox.withLock { $0 } }
+
+    /// Puts another configuration in force for the requests that come.
+    package func use(_ directory: UpstreamDirectory) { self.directoryBox.withLock { $0 = directory } }
+
+    func age(of entry: Catalog.TagEntry) -> Int64 { self.freshness.age(of: entry, now: self.now(), instant: .now) }
+
+    func remainingLifetime(of entry: Catalog.TagEntry, _ source: RoutedRepository) -> Int64 {
+        self.freshness.lifetime(of: entry, ttl: source.upstream.cacheTtl) - self.age(of: entry)
+    }
+
+    // MARK: - Blobs
+
+    /// Stored content, if it may be served to this repository. Never blocks.
+    package func storedBlob(_ digest: Digest, in source: RoutedRepository) -> Catalog.Content? {
+        guard let content = self.store.catalog.content(digest) else { return nil }
+        if !self.store.catalog.holds(digest, in: source.repository) { self.store.link(digest, to: source.repository) }
+        return content
+    }
+
+    /// The download of absent content: the one that runs, or a new one. Never blocks.
+    package func download(_ digest: Digest, in source: RoutedRepository) -> (download: BlobDownload, isNew: Bool) {
+        let joined = self.downloads.join(digest) {
+            BlobDownload(digest: digest, source: source, store: self.store, table: self.downloads, logger: self.logger)
+        }
+        if joined.isNew { self.service.start { await joined.download.run() } }
+        return joined
+    }
+
+    /// A stream of its own for a follower whose download cannot go on storing. Calls back from the pool.
+    package func relay(
+        continuing download: BlobDownload, then completion: @escaping @Sendable (Result<BlobRelay, PullThroughError>) -> Void
+    ) {
+        self.store.submit {
+            do {
+                let relay = try BlobRelay(continuing: download, store: self.store, logger: self.logger)
+                guard self.service.start({ await relay.run() }) else {
+                    throw PullThroughError(.unavailable, "Amargo is stopping")
+                }
+                completion(.success(relay))
+            } catch {
+                completion(.failure(PullThroughError(error)))
+            }
+        }
+    }
+
+    package struct BlobSize: Sendable {
+        /// Bytes; nil when the upstream did not say.
+        package let size: Int64?
+    }
+
+    /// Asks an upstream for the size of absent content; nothing is downloaded.
+    package func blobSize(
+        _ digest: Digest, in source: RoutedRepository,
+        then completion: @escaping @Sendable (Result<BlobSize, PullThroughError>) -> Void
+    ) {
+        self.start(completion) {
+            if try await self.store.run({ self.store.adopt(digest, in: source.repository) }) {
+                return BlobSize(size: self.store.catalog.content(digest)?.size)
+            }
+            return BlobSize(size: try await source.upstream.client.blobSize(digest, in: source.repository.name))
+        }
+    }
+
+    /// Runs a job and reports what it returns or throws.
+    func start<T: Sendable>(
+        _ completion: @escaping @Sendable (Result<T, PullThroughError>) -> Void, _ work: @escaping @Sendable () async throws -> T
+    ) {
+        let started = self.service.start {
+            do {
+                completion(.success(try await work()))
+            } catch {
+                completion(.failure(PullThroughError(error)))
+            }
+        }
+        if !started { completion(.failure(PullThroughError(.unavailable, "Amargo is stopping"))) }
+    }
+}

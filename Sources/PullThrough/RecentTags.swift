@@ -1,0 +1,47 @@
+import OCI
+import Synchronization
+
+/// What upstreams said tags are, before their manifests are stored: a name is journaled only for durable bytes.
+///
+/// containerd asks HEAD for a tag and then GET for the digest, never GET for the tag; this is where the first answer waits
+/// for the second. Bounded; what falls out is asked for again.
+final class RecentTags: Sendable {
+    struct Entry: Sendable {
+        let digest: Digest
+        let mediaType: MediaType?
+        let size: Int64?
+        let confirmedAt: ContinuousClock.Instant
+    }
+
+    private struct Key: Hashable {
+        let repository: QualifiedRepository
+        let tag: Tag
+    }
+
+    private static let limit = 10_000
+    private let entries = Mutex<[Key: Entry]>([:])
+
+    func entry(_ tag: Tag, in repository: QualifiedRepository) -> Entry? {
+        self.entries.withLock { $0[Key(repository: repository, tag: tag)] }
+    }
+
+    func set(_ tag: Tag, in repository: QualifiedRepository, _ entry: Entry) {
+        self.entries.withLock { entries in
+            if entries.count >= Self.limit { entries.removeAll() }
+            entries[Key(repository: repository, tag: tag)] = entry
+        }
+    }
+
+    func remove(_ tag: Tag, in repository: QualifiedRepository) {
+        self.entries.withLock { _ = $0.removeValue(forKey: Key(repository: repository, tag: tag)) }
+    }
+
+    /// Takes out the tags of a repository that wait for this digest.
+    func take(waitingFor digest: Digest, in repository: QualifiedRepository) -> [Tag] {
+        self.entries.withLock { entries in
+            let keys = entries.filter { $0.key.repository == repository && $0.value.digest == digest }.map(\.key)
+            for key in keys { entries[key] = nil }
+            return keys.map(\.tag)
+        }
+    }
+}

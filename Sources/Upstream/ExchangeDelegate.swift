@@ -1,0 +1,130 @@
+import AsyncHTTPClient
+import NIOCore
+import NIOHTTP1
+import OCI
+import Synchronization
+
+/// One request and its response: hands a wanted body to its receiver and collects a small one of any other response.
+///
+/// It also watches the clock, because the client library's read timeout would run while we hold the upstream back for a
+/// slow reader: a head that does not come and a body that stands still end the exchange, a reader that is slow does not.
+final class ExchangeDelegate: HTTPClientResponseDelegate {
+    struct Response: Sendable {
+        let head: HTTPResponseHead
+        /// The collected body; empty when a receiver took it.
+        let body: ByteBuffer
+    }
+
+    /// Decides on a response's head whether its body goes to the receiver; throwing ends the exchange.
+    typealias Judge = @Sendable (HTTPResponseHead) throws -> (any BlobReceiver)?
+
+    private struct State {
+        var head: HTTPResponseHead?
+        var receiver: (any BlobReceiver)?
+        var body = ByteBuffer()
+        var lastProgress = NIODeadline.now()
+        var isHeldBack = false
+        var isFinished = false
+    }
+
+    private let limit: Int
+    private let headTimeout: TimeAmount
+    private let stallTimeout: TimeAmount
+    private let judge: Judge
+    private let state = Mutex(State())
+
+    /// - Parameter limit: bytes of a collected body; more is an error.
+    init(limit: Int, headTimeout: Duration, stallTimeout: Duration, judge: @escaping Judge) {
+        self.limit = limit
+        self.headTimeout = TimeAmount(headTimeout)
+        self.stallTimeout = TimeAmount(stallTimeout)
+        self.judge = judge
+    }
+
+    /// Whether a head has come: what fails afterwards is an interrupted body, not a failed request.
+    var hasHead: Bool { self.state.withLock { $0.head != nil } }
+
+    /// Starts the clock; call once, right after the task was made.
+    func watch(_ task: HTTPClient.Task<Response>) {
+        self.scheduleCheck(task, in: self.headTimeout)
+    }
+
+    private enum Check {
+        case finished
+        case again(TimeAmount)
+        case expired(UpstreamError)
+    }
+
+    private func scheduleCheck(_ task: HTTPClient.Task<Response>, in delay: TimeAmount) {
+        task.eventLoop.scheduleTask(in: delay) {
+            switch self.check() {
+            case .finished: break
+            case .again(let delay): self.scheduleCheck(task, in: delay)
+            case .expired(let error): task.fail(reason: error)
+            }
+        }
+    }
+
+    private func check() -> Check {
+        self.state.withLock { state in
+            if state.isFinished { return .finished }
+            guard state.head != nil else { return .expired(UpstreamError(.timeout, "sent no response in time")) }
+            if state.isHeldBack { return .again(self.stallTimeout) }
+            let idle = NIODeadline.now() - state.lastProgress
+            if idle >= self.stallTimeout { return .expired(UpstreamError(.interrupted, "stopped sending")) }
+            return .again(self.stallTimeout - idle)
+        }
+    }
+
+    func didReceiveHead(task: HTTPClient.Task<Response>, _ head: HTTPResponseHead) -> EventLoopFuture<Void> {
+        do {
+            let receiver = try self.judge(head)
+            self.state.withLock { state in
+                state.head = head
+                state.receiver = receiver
+                state.lastProgress = .now()
+            }
+            return task.eventLoop.makeSucceededVoidFuture()
+        } catch {
+            return task.eventLoop.makeFailedFuture(error)
+        }
+    }
+
+    func didReceiveBodyPart(task: HTTPClient.Task<Response>, _ buffer: ByteBuffer) -> EventLoopFuture<Void> {
+        let receiver = self.state.withLock { state in
+            state.lastProgress = .now()
+            state.isHeldBack = state.receiver != nil
+            return state.receiver
+        }
+        guard let receiver else {
+            let fits = self.state.withLock { state in
+                guard state.body.readableBytes + buffer.readableBytes <= self.limit else { return false }
+                state.body.writeImmutableBuffer(buffer)
+                return true
+            }
+            guard !fits else { return task.eventLoop.makeSucceededVoidFuture() }
+            return task.eventLoop.makeFailedFuture(
+                UpstreamError(.invalidResponse, "sent more than \(self.limit) bytes where less was expected"))
+        }
+        let future = receiver.receive(buffer, on: task.eventLoop)
+        future.whenComplete { _ in
+            self.state.withLock { state in
+                state.lastProgress = .now()
+                state.isHeldBack = false
+            }
+        }
+        return future
+    }
+
+    func didReceiveError(task: HTTPClient.Task<Response>, _ error: any Error) {
+        self.state.withLock { $0.isFinished = true }
+    }
+
+    func didFinishRequest(task: HTTPClient.Task<Response>) throws -> Response {
+        try self.state.withLock { state in
+            state.isFinished = true
+            guard let head = state.head else { throw UpstreamError(.invalidResponse, "ended without a response") }
+            return Response(head: head, body: state.body)
+        }
+    }
+}

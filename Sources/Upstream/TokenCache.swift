@@ -1,0 +1,67 @@
+import Synchronization
+
+/// Bearer tokens by scope, and the realm that gives them, so that the next repository needs no 401 first.
+final class TokenCache: Sendable {
+    struct Token: Sendable, CustomStringConvertible {
+        /// The value of the `Authorization` header.
+        let authorization: String
+        let expiresAt: ContinuousClock.Instant
+
+        var description: String { "<redacted>" }
+    }
+
+    /// Where tokens come from: what a challenge said, without its scope.
+    struct Realm: Sendable, Hashable {
+        let url: String
+        let service: String?
+    }
+
+    private struct State {
+        var realm: Realm?
+        var tokens: [String: Token] = [:]
+    }
+
+    private static let limit = 4096
+
+    private let state = Mutex(State())
+    private let flights = SingleFlight<String, Token>()
+
+    var realm: Realm? {
+        get { self.state.withLock { $0.realm } }
+    }
+
+    func remember(_ realm: Realm) { self.state.withLock { $0.realm = realm } }
+
+    /// A token that is still good, if there is one.
+    func token(for scope: String) -> Token? {
+        self.state.withLock { state in
+            guard let token = state.tokens[scope] else { return nil }
+            if token.expiresAt <= .now {
+                state.tokens[scope] = nil
+                return nil
+            }
+            return token
+        }
+    }
+
+    /// The token for a scope; fetched once, however many ask.
+    ///
+    /// - Parameter rejected: the token that the registry has just refused, which is not good enough any more.
+    func token(for scope: String, rejected: Token?, fetch: () async throws -> Token) async throws -> Token {
+        if let rejected {
+            self.state.withLock { state in
+                if state.tokens[scope]?.authorization == rejected.authorization { state.tokens[scope] = nil }
+            }
+        }
+        if let token = self.token(for: scope) { return token }
+        return try await self.flights.run(scope) {
+            if let token = self.token(for: scope) { return token }
+            let token = try await fetch()
+            self.state.withLock { state in
+                if state.tokens.count >= Self.limit { state.tokens.removeAll() }
+                state.tokens[scope] = token
+            }
+            return token
+        }
+    }
+}

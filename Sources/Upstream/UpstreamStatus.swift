@@ -1,0 +1,37 @@
+import Synchronization
+
+/// How a registry was last seen; for `/health`, and for people.
+package final class UpstreamStatus: Sendable {
+    package struct Snapshot: Sendable {
+        /// Seconds since this process last got any answer; nil when it never did.
+        package var lastAnswer: ContinuousClock.Instant?
+        package var lastFailure: ContinuousClock.Instant?
+        package var lastError: String?
+        package var requests: Int64 = 0
+        package var bytes: Int64 = 0
+        /// `ratelimit-remaining` as the registry last sent it.
+        package var rateLimitRemaining: Int?
+    }
+
+    private let state = Mutex(Snapshot())
+
+    package var snapshot: Snapshot { self.state.withLock { $0 } }
+
+    func requested() { self.state.withLock { $0.requests += 1 } }
+
+    func received(bytes: Int) { self.state.withLock { $0.bytes += Int64(bytes) } }
+
+    func answered(rateLimitRemaining: Int?) {
+        self.state.withLock { state in
+            state.lastAnswer = .now
+            if let rateLimitRemaining { state.rateLimitRemaining = rateLimitRemaining }
+        }
+    }
+
+    func failed(_ error: UpstreamError) {
+        self.state.withLock { state in
+            state.lastFailure = .now
+            state.lastError = error.message
+        }
+    }
+}
