@@ -104,6 +104,9 @@ package final class BlobRelay: Sendable {
         return step
     }
 
+    /// Whether everything has been received and is right.
+    package var isVerified: Bool { self.state.withLock { $0.isVerified } }
+
     /// Ends the relay because its client is gone or has all it wanted.
     package func cancel() {
         let intake = self.intake.withLock { $0 }

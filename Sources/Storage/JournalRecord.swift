@@ -101,7 +101,7 @@ extension JournalRecord {
         var chunk: [UInt8] = []
         for edge in facts.children {
             var text = "[\"\(edge.role.rawValue)\",\"\(edge.digest)\",\(edge.size)"
-            if let platform = edge.platform, platform.utf8.count <= 128 { text += ",\(JournalMembers.quoted(platform))" }
+            if let platform = edge.platform, platform.utf8.count <= 128 { text += ",\(JSONText.quoted(platform))" }
             text += "]"
             if chunk.count + text.utf8.count > Self.edgeBudget {
                 chunks.append(chunk)
@@ -127,7 +127,7 @@ struct JournalMembers {
         self.bytes = Array("\"op\":\"\(operation)\"".utf8)
     }
 
-    consuming func with(_ key: String, _ value: String) -> JournalMembers { self.with(key, raw: Self.quoted(value).utf8) }
+    consuming func with(_ key: String, _ value: String) -> JournalMembers { self.with(key, raw: JSONText.quoted(value).utf8) }
 
     consuming func with(_ key: String, _ value: Int64) -> JournalMembers { self.with(key, raw: String(value).utf8) }
 
@@ -149,20 +149,5 @@ struct JournalMembers {
         self.bytes += ",\"\(key)\":".utf8
         self.bytes += value
         return self
-    }
-
-    static func quoted(_ text: String) -> String {
-        var result = "\""
-        for unit in text.utf16 {
-            switch unit {
-            case 0x22: result += "\\\""
-            case 0x5C: result += "\\\\"
-            case 0x20..<0x7F: result.unicodeScalars.append(Unicode.Scalar(UInt8(unit)))
-            default:
-                let hex = String(unit, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - hex.count) + hex
-            }
-        }
-        return result + "\""
     }
 }

@@ -1,0 +1,66 @@
+import NIOCore
+import NIOHTTP1
+import OCI
+
+/// One request and the response to it, on the connection's event loop.
+///
+/// Work that goes elsewhere comes back through `resuming`: the closure runs on the loop, and not at all when the connection
+/// has gone in the meantime.
+final class Exchange {
+    let request: HTTPRequestHead
+    let eventLoop: any EventLoop
+    /// Whether the client is on this host.
+    let isLocal: Bool
+    private weak var connection: RegistryHandler?
+    private(set) var hasResponded = false
+    private(set) var isOver = false
+
+    init(request: HTTPRequestHead, eventLoop: any EventLoop, isLocal: Bool, connection: RegistryHandler) {
+        self.request = request
+        self.eventLoop = eventLoop
+        self.isLocal = isLocal
+        self.connection = connection
+    }
+
+    var isHead: Bool { self.request.method == .HEAD }
+
+    /// Sends the response; the body is pulled from its source as the client takes it. A second response is our own bug.
+    func respond(_ head: ResponseHead, _ body: BodySource = .none) {
+        guard !self.isOver else { return }
+        precondition(!self.hasResponded, "a request has one response")
+        self.hasResponded = true
+        self.connection?.begin(head, body, for: self)
+    }
+
+    func fail(_ error: ErrorResponse) {
+        var head = ResponseHead(error.status)
+        head.add("content-type", "application/json")
+        let body = error.body
+        head.add("content-length", String(body.readableBytes))
+        head.add("cache-control", "no-store")
+        if let seconds = error.retryAfter { head.add("retry-after", String(seconds)) }
+        if let allow = error.allow { head.add("allow", allow) }
+        self.respond(head, .bytes(body))
+    }
+
+    /// The connection has gone, or the response has been sent.
+    func end() { self.isOver = true }
+
+    /// A callback for other threads that continues here.
+    func resuming<Value: Sendable>(_ body: @escaping (Value) -> Void) -> @Sendable (Value) -> Void {
+        let bound = NIOLoopBound((self, body), eventLoop: self.eventLoop)
+        let loop = self.eventLoop
+        return { value in
+            loop.execute {
+                let (exchange, body) = bound.value
+                if !exchange.isOver { body(value) }
+            }
+        }
+    }
+
+    /// As `resuming`, for callbacks without a value.
+    func resuming(_ body: @escaping () -> Void) -> @Sendable () -> Void {
+        let resume = self.resuming { (_: Void) in body() }
+        return { resume(()) }
+    }
+}

@@ -1,0 +1,73 @@
+import Glibc
+import NIOCore
+import Synchronization
+
+/// An address that is bound, before there is anything to serve.
+package final class ListeningSocket: Sendable {
+    package let address: String
+    private let descriptor: Mutex<CInt>
+
+    /// Binds `host:port`.
+    ///
+    /// - Throws: `ListenError`, a sentence that names the address and the way out.
+    package init(binding address: String) throws {
+        guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]), (0...65_535).contains(port)
+        else { throw ListenError("\"\(address)\" is no address to listen on; write host:port, such as 127.0.0.1:3000") }
+        var host = String(address[..<colon])
+        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+        let socketAddress: SocketAddress
+        do {
+            socketAddress = try SocketAddress.makeAddressResolvingHost(host.isEmpty ? "0.0.0.0" : host, port: port)
+        } catch {
+            throw ListenError("cannot listen on \(address): the host \"\(host)\" cannot be resolved")
+        }
+        let family = socketAddress.protocol == .inet6 ? AF_INET6 : AF_INET
+        let descriptor = socket(family, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw ListenError("cannot listen on \(address): \(String(cString: strerror(errno)))") }
+        var one: CInt = 1
+        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<CInt>.size))
+        let result = socketAddress.withSockAddr { Glibc.bind(descriptor, $0, socklen_t($1)) }
+        guard result == 0, Glibc.listen(descriptor, 1024) == 0 else {
+            let reason = errno
+            close(descriptor)
+            throw ListenError(Self.explain(reason, address))
+        }
+        self.address = address
+        self.descriptor = Mutex(descriptor)
+    }
+
+    deinit {
+        let descriptor = self.take()
+        if descriptor >= 0 { close(descriptor) }
+    }
+
+    /// Hands the descriptor over; its new owner closes it.
+    func take() -> CInt {
+        self.descriptor.withLock { descriptor in
+            defer { descriptor = -1 }
+            return descriptor
+        }
+    }
+
+    private static func explain(_ reason: CInt, _ address: String) -> String {
+        switch reason {
+        case EADDRINUSE:
+            "cannot listen on \(address): another program uses this address; stop it, or choose another with --listen"
+        case EACCES:
+            "cannot listen on \(address): ports below 1024 need a privilege; choose another with --listen"
+        case EADDRNOTAVAIL:
+            "cannot listen on \(address): this host has no such address"
+        default:
+            "cannot listen on \(address): \(String(cString: strerror(reason)))"
+        }
+    }
+}
+
+/// Why an address cannot be listened on.
+package struct ListenError: Error, Hashable, Sendable, CustomStringConvertible {
+    package let description: String
+
+    init(_ description: String) {
+        self.description = description
+    }
+}

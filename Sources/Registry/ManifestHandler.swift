@@ -1,0 +1,99 @@
+import Logging
+import NIOCore
+import NIOHTTP1
+import OCI
+import PullThrough
+import Storage
+
+/// `GET` and `HEAD /v2/NAME/manifests/REFERENCE`.
+struct ManifestHandler {
+    let cache: PullThroughCache
+    let logger: Logger
+
+    func handle(_ reference: Reference, in source: RoutedRepository, _ exchange: Exchange) {
+        if let answer = self.cache.storedManifest(reference, in: source) {
+            self.respond(answer, reference, in: source, exchange)
+            return
+        }
+        self.cache.manifest(
+            reference, in: source, method: exchange.isHead ? .head : .get,
+            then: exchange.resuming { result in
+                switch result {
+                case .success(let answer): self.respond(answer, reference, in: source, exchange)
+                case .failure(let error):
+                    self.log("MISS", reference, source)
+                    exchange.fail(ErrorResponse(error, unknown: .manifestUnknown))
+                }
+            })
+    }
+
+    private func log(_ label: String, _ reference: Reference, _ source: RoutedRepository) {
+        let separator =
+            switch reference {
+            case .tag: ":"
+            case .digest: "@"
+            }
+        self.logger.info("[\(source.upstream.name)] Cache \(label): manifest \(source.repository.name)\(separator)\(reference)")
+    }
+
+    private func respond(_ answer: ManifestAnswer, _ reference: Reference, in source: RoutedRepository, _ exchange: Exchange) {
+        self.log(answer.state.label, reference, source)
+        let length: Int64?
+        switch answer.body {
+        case .stored(let content): length = content.size
+        case .memory(let bytes): length = Int64(bytes.readableBytes)
+        case .absent(let size): length = size
+        }
+        var head = ResponseHead.content(answer.digest, type: answer.mediaType ?? .octetStream, length: length, state: answer.state)
+        self.addFreshness(to: &head, answer, reference)
+        let conditions = exchange.request.headers
+        if conditions.contains(name: "if-none-match"),
+            EntityTag.matches(conditions[canonicalForm: "if-none-match"], answer.digest)
+        {
+            head.turn(into: .notModified)
+            return exchange.respond(head.withoutLength())
+        }
+        guard !exchange.isHead else { return exchange.respond(head) }
+        switch answer.body {
+        case .memory(let bytes): exchange.respond(head, .bytes(bytes))
+        case .stored(let content): self.send(head, answer, size: content.size, reference, in: source, exchange)
+        case .absent: preconditionFailure("only a HEAD is answered without the manifest")
+        }
+    }
+
+    private func addFreshness(to head: inout ResponseHead, _ answer: ManifestAnswer, _ reference: Reference) {
+        switch reference {
+        case .digest: head.setImmutable()
+        case .tag:
+            if case .stale(let reason) = answer.state {
+                head.add("cache-control", "public, max-age=0")
+                head.add("warning", "299 - \(JSONText.quoted(String(reason.prefix(500))))")
+            } else {
+                head.add("cache-control", "public, max-age=\(answer.lifetime ?? 0)")
+            }
+            if let age = answer.age { head.add("age", String(age)) }
+            head.add("vary", "Accept")
+        }
+        head.add("cache-status", answer.state.cacheStatus(lifetime: answer.lifetime))
+    }
+
+    private func send(
+        _ head: ResponseHead, _ answer: ManifestAnswer, size: Int64, _ reference: Reference, in source: RoutedRepository,
+        _ exchange: Exchange
+    ) {
+        if let file = self.cache.store.openFile(answer.digest) {
+            return exchange.respond(head, .file(file, position: 0, end: size))
+        }
+        self.cache.store.open(
+            answer.digest,
+            then: exchange.resuming { result in
+                switch result {
+                case .success(let file): exchange.respond(head, .file(file, position: 0, end: size))
+                case .failure(let error) where error.code == .notFound:
+                    // Lost or damaged on the disk, and out of the catalog by now: the next look goes upstream.
+                    self.handle(.digest(answer.digest), in: source, exchange)
+                case .failure(let error): exchange.fail(ErrorResponse(.internalServerError, .unavailable, error.message))
+                }
+            })
+    }
+}

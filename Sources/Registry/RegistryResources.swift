@@ -1,0 +1,76 @@
+import Logging
+import NIOCore
+import NIOHTTP1
+import OCI
+import PullThrough
+
+/// The route table: one place decides what every request may do before it is served.
+final class RegistryResources: Sendable {
+    let cache: PullThroughCache
+    let dates = DateHeader()
+    private let configuration: RegistryConfiguration
+    private let logger: Logger
+    private let startedAt = ContinuousClock.now
+
+    init(cache: PullThroughCache, configuration: RegistryConfiguration, logger: Logger) {
+        self.cache = cache
+        self.configuration = configuration
+        self.logger = logger
+    }
+
+    func handle(_ exchange: Exchange, isDraining: Bool) {
+        let route: Route
+        do {
+            route = try Route(target: exchange.request.uri)
+        } catch {
+            return exchange.fail(ErrorResponse(error))
+        }
+        guard exchange.request.method == .GET || exchange.request.method == .HEAD else {
+            return exchange.fail(
+                ErrorResponse(
+                    .methodNotAllowed, .unsupported, "this registry is a cache: push to the registry itself", allow: "GET, HEAD"))
+        }
+        if route.isOperational, self.configuration.operations == .loopback, !exchange.isLocal {
+            return exchange.fail(ErrorResponse(.notFound, .nameUnknown, "there is nothing at this path"))
+        }
+        switch route {
+        case .base: Self.answerBase(exchange)
+        case .health: self.operations.health(exchange)
+        case .ready: self.operations.ready(exchange, isDraining: isDraining)
+        case .unserved(let what):
+            exchange.fail(ErrorResponse(.notFound, .unsupported, "this version of Amargo does not serve \(what)"))
+        case .manifest(let name, let reference, let ns):
+            self.withSource(name, ns, exchange) { source in
+                ManifestHandler(cache: self.cache, logger: self.logger).handle(reference, in: source, exchange)
+            }
+        case .blob(let name, let digest, let ns):
+            self.withSource(name, ns, exchange) { source in
+                BlobHandler(cache: self.cache, logger: self.logger).handle(digest, in: source, exchange)
+            }
+        }
+    }
+
+    private var operations: OperationsHandler {
+        OperationsHandler(cache: self.cache, configuration: self.configuration, startedAt: self.startedAt)
+    }
+
+    private func withSource(_ name: Substring, _ ns: Namespace?, _ exchange: Exchange, _ body: (RoutedRepository) -> Void) {
+        do {
+            body(try self.cache.directory.route(name, ns: ns))
+        } catch let error as ReferenceError {
+            exchange.fail(ErrorResponse(.badRequest, .nameInvalid, error.description))
+        } catch let error as PullThroughError {
+            exchange.fail(ErrorResponse(error, unknown: .nameUnknown))
+        } catch {
+            exchange.fail(ErrorResponse(.badRequest, .nameInvalid, "\(error)"))
+        }
+    }
+
+    /// `GET /v2/`: yes, a registry; asked of nobody. Source: distribution spec, "Determining Support".
+    private static func answerBase(_ exchange: Exchange) {
+        var head = ResponseHead(.ok)
+        head.add("content-type", "application/json")
+        head.add("content-length", "2")
+        exchange.respond(head, .bytes(ByteBuffer(string: "{}")))
+    }
+}

@@ -1,0 +1,150 @@
+import OCI
+
+/// What a request line asks for. Strings from outside end here.
+///
+/// One table, everything that is not in it is refused. Sources: distribution spec, "Endpoints"; RFC 9112, 3.2 for the
+/// forms of a request target.
+package enum Route: Hashable, Sendable {
+    /// `/v2/`: is this a registry?
+    case base
+    case manifest(name: Substring, Reference, ns: Namespace?)
+    case blob(name: Substring, Digest, ns: Namespace?)
+    case health
+    case ready
+    /// A resource of the distribution spec that this version does not serve.
+    case unserved(String)
+
+    /// Whether the route shows the inside of this process, private names included.
+    package var isOperational: Bool {
+        switch self {
+        case .health, .ready: true
+        default: false
+        }
+    }
+
+    package init(target: String) throws(RouteError) {
+        let (path, query) = try Self.split(target)
+        switch path {
+        case "/v2/", "/v2": self = .base
+        case "/health": self = .health
+        case "/ready": self = .ready
+        default:
+            guard path.hasPrefix("/v2/") else { throw RouteError(.notFound, .nameUnknown, "there is nothing at this path") }
+            self = try Self.resource(path.dropFirst(4), ns: try Self.namespace(in: query))
+        }
+    }
+
+    private static func resource(_ path: Substring, ns: Namespace?) throws(RouteError) -> Route {
+        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        guard !parts.contains(where: \.isEmpty) else {
+            throw RouteError(.badRequest, .nameInvalid, "the path has an empty component")
+        }
+        if path == "_catalog" { return .unserved("the catalog") }
+        guard parts.count >= 3 else { throw RouteError(.notFound, .nameUnknown, "there is nothing at this path") }
+        let name = path[..<parts[parts.count - 3].endIndex]
+        let last = parts[parts.count - 1]
+        do {
+            switch parts[parts.count - 2] {
+            case "manifests": return .manifest(name: name, try Reference(parsing: last), ns: ns)
+            case "blobs": return .blob(name: name, try Digest(parsing: last), ns: ns)
+            case "tags" where last == "list": return .unserved("tag lists")
+            case "referrers": return .unserved("referrers")
+            default: throw RouteError(.notFound, .nameUnknown, "there is nothing at this path")
+            }
+        } catch let error as ReferenceError {
+            let code: RegistryErrorCode = error.code == .invalidTag ? .tagInvalid : .digestInvalid
+            throw RouteError(.badRequest, code, error.description)
+        } catch let error as RouteError {
+            throw error
+        } catch {
+            throw RouteError(.badRequest, .nameInvalid, "\(error)")
+        }
+    }
+
+    /// Takes the path out of an origin-form or absolute-form target and decodes it once.
+    private static func split(_ target: String) throws(RouteError) -> (path: Substring, query: Substring) {
+        var rest = Substring(target)
+        if !rest.hasPrefix("/") {
+            guard let scheme = ["http://", "https://"].first(where: { rest.lowercased().hasPrefix($0) }) else {
+                throw RouteError(.badRequest, .unsupported, "the request target is no path")
+            }
+            rest = rest.dropFirst(scheme.count)
+            rest = rest.drop { $0 != "/" && $0 != "?" }
+            if !rest.hasPrefix("/") { rest = "/" + rest }
+        }
+        let path = rest.prefix { $0 != "?" && $0 != "#" }
+        let query = rest.dropFirst(path.count).dropFirst().prefix { $0 != "#" }
+        return (try Self.decode(path), query)
+    }
+
+    private static func decode(_ path: Substring) throws(RouteError) -> Substring {
+        guard path.utf8.contains(UInt8(ascii: "%")) else {
+            guard path.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "\\") }) else {
+                throw RouteError(.badRequest, .nameInvalid, "the path has a character that no name has")
+            }
+            return path
+        }
+        guard let decoded = Self.percentDecoded(path.utf8) else {
+            throw RouteError(.badRequest, .nameInvalid, "the path has a malformed escape")
+        }
+        // An escape that makes a separator, or another escape, can only be meant to be read twice.
+        let escapes = path.lowercased()
+        guard !escapes.contains("%2f"), !escapes.contains("%5c"), !decoded.utf8.contains(UInt8(ascii: "%")),
+            decoded.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "\\") })
+        else { throw RouteError(.badRequest, .nameInvalid, "the path has an escape that no name needs") }
+        return Substring(decoded)
+    }
+
+    private static func percentDecoded(_ text: Substring.UTF8View) -> String? {
+        var bytes: [UInt8] = []
+        var iterator = text.makeIterator()
+        while let byte = iterator.next() {
+            guard byte == UInt8(ascii: "%") else {
+                bytes.append(byte)
+                continue
+            }
+            guard let high = iterator.next().flatMap(Self.hexValue), let low = iterator.next().flatMap(Self.hexValue) else {
+                return nil
+            }
+            bytes.append(high << 4 | low)
+        }
+        return String(validating: bytes, as: UTF8.self)
+    }
+
+    private static func hexValue(_ byte: UInt8) -> UInt8? {
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+        case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+        default: nil
+        }
+    }
+
+    /// containerd's `ns`: the registry that the image is of. Other parameters mean nothing here and go nowhere.
+    private static func namespace(in query: Substring) throws(RouteError) -> Namespace? {
+        guard let pair = query.split(separator: "&").first(where: { $0.hasPrefix("ns=") }) else { return nil }
+        guard let text = Self.percentDecoded(pair.dropFirst(3).utf8), !text.isEmpty else { return nil }
+        do {
+            return try Namespace(parsing: text)
+        } catch {
+            throw RouteError(.notFound, .nameUnknown, error.description)
+        }
+    }
+}
+
+/// Why a request line leads nowhere.
+package struct RouteError: Error, Hashable, Sendable {
+    package enum Status: Sendable {
+        case badRequest, notFound
+    }
+
+    package let status: Status
+    package let code: RegistryErrorCode
+    package let message: String
+
+    init(_ status: Status, _ code: RegistryErrorCode, _ message: String) {
+        self.status = status
+        self.code = code
+        self.message = message
+    }
+}

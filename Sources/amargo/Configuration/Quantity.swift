@@ -1,0 +1,42 @@
+/// Sizes and durations as people write them.
+enum Quantity {
+    private static let units: [(suffix: String, factor: Int64)] = [
+        ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40),
+        ("kB", 1_000), ("KB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000), ("TB", 1_000_000_000_000),
+        ("K", 1_000), ("M", 1_000_000), ("G", 1_000_000_000), ("T", 1_000_000_000_000), ("B", 1),
+    ]
+
+    /// Bytes: a number, or a number and a unit. `10GB` is 10¹⁰, `10GiB` is 10·2³⁰; a fraction is allowed with a unit.
+    static func bytes(_ text: String) -> Int64? {
+        let trimmed = text.filter { $0 != " " && $0 != "_" }
+        if let plain = Int64(trimmed) { return plain >= 0 ? plain : nil }
+        for (suffix, factor) in self.units where trimmed.hasSuffix(suffix) {
+            let number = trimmed.dropLast(suffix.count)
+            guard let first = number.utf8.first, (0x30...0x39).contains(first), let value = Double(number), value >= 0 else {
+                return nil
+            }
+            let bytes = (value * Double(factor)).rounded()
+            return bytes < 9e18 ? Int64(bytes) : nil
+        }
+        return nil
+    }
+
+    /// Seconds: a number, or a number with `s`, `m`, `h` or `d`.
+    static func seconds(_ text: String) -> Int64? {
+        if let plain = Int64(text) { return (0...315_360_000).contains(plain) ? plain : nil }
+        let factors: [Character: Int64] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
+        guard let unit = text.last, let factor = factors[unit], let value = Int64(text.dropLast()), value >= 0 else { return nil }
+        let (seconds, overflow) = value.multipliedReportingOverflow(by: factor)
+        return overflow || seconds > 315_360_000 ? nil : seconds
+    }
+
+    /// Bytes for people: `1.5 GB`.
+    static func describe(bytes: Int64) -> String {
+        let steps: [(Int64, String)] = [(1_000_000_000_000, "TB"), (1_000_000_000, "GB"), (1_000_000, "MB"), (1_000, "kB")]
+        for (factor, unit) in steps where bytes >= factor {
+            let tenths = bytes / (factor / 10)
+            return tenths % 10 == 0 ? "\(tenths / 10) \(unit)" : "\(tenths / 10).\(tenths % 10) \(unit)"
+        }
+        return "\(bytes) bytes"
+    }
+}

@@ -1,0 +1,87 @@
+import ArgumentParser
+import Foundation
+
+/// The options by which every command finds the same configuration and the same store.
+struct StoreOptions: ParsableArguments {
+    @Option(help: "The configuration file. Else AMARGO_CONFIG, ~/.config/amargo/amargo.yaml or /etc/amargo/amargo.yaml.")
+    var config: String?
+
+    @Option(help: "The store's folder. Else AMARGO_STORE, store.path of the configuration, or a folder for this user.")
+    var store: String?
+}
+
+/// Finds the configuration and reads it: the same for every command.
+struct SettingsLoader {
+    let options: StoreOptions
+    let environment: [String: String]
+
+    init(_ options: StoreOptions, environment: [String: String] = ProcessInfo.processInfo.environment) {
+        self.options = options
+        self.environment = environment
+    }
+
+    /// The settings in force, and the file they come from; nil when there is none.
+    func load() throws -> (settings: Settings, file: String?) {
+        var settings = try Settings(storePath: self.defaultStore)
+        let file = try self.findFile()
+        if let file {
+            let text: String
+            do {
+                text = try String(contentsOfFile: file, encoding: .utf8)
+            } catch {
+                throw SettingsError("the configuration \(file) cannot be read: \(Self.reason(error))")
+            }
+            try ConfigurationFile(path: file).apply(text, to: &settings)
+        }
+        if let store = self.options.store {
+            settings.storePath = store
+            settings.origins["store.path"] = "--store"
+        } else if let store = self.variable("AMARGO_STORE") {
+            settings.storePath = store
+            settings.origins["store.path"] = "AMARGO_STORE"
+        }
+        settings.storePath = self.absolute(settings.storePath)
+        return (settings, file)
+    }
+
+    private static func reason(_ error: any Error) -> String {
+        switch (error as? CocoaError)?.code {
+        case .some(.fileReadNoSuchFile), .some(.fileNoSuchFile): "there is no such file"
+        case .some(.fileReadNoPermission): "permission denied"
+        case .some(.fileReadInapplicableStringEncoding): "it is not UTF-8"
+        default: "\(error.localizedDescription)"
+        }
+    }
+
+    private func findFile() throws -> String? {
+        if let named = self.options.config ?? self.variable("AMARGO_CONFIG") { return self.absolute(named) }
+        return self.usualFiles.first { FileManager.default.fileExists(atPath: $0) }
+    }
+
+    private var usualFiles: [String] {
+        var files: [String] = []
+        if let folder = self.variable("XDG_CONFIG_HOME") {
+            files.append("\(folder)/amargo/amargo.yaml")
+        } else if let home = self.variable("HOME") {
+            files.append("\(home)/.config/amargo/amargo.yaml")
+        }
+        return files + ["/etc/amargo/amargo.yaml"]
+    }
+
+    /// For root the place of services; for everybody else a folder of their own.
+    private var defaultStore: String {
+        if getuid() == 0 { return "/var/lib/amargo" }
+        if let folder = self.variable("XDG_DATA_HOME") { return "\(folder)/amargo" }
+        if let home = self.variable("HOME") { return "\(home)/.local/share/amargo" }
+        return "/var/lib/amargo"
+    }
+
+    private func variable(_ name: String) -> String? { self.environment[name].flatMap { $0.isEmpty ? nil : $0 } }
+
+    private func absolute(_ path: String) -> String {
+        let expanded = path.hasPrefix("~/") ? (self.variable("HOME") ?? "~") + path.dropFirst() : path
+        let full = expanded.hasPrefix("/") ? expanded : FileManager.default.currentDirectoryPath + "/" + expanded
+        let parts = full.split(separator: "/").filter { $0 != "." }
+        return "/" + parts.joined(separator: "/")
+    }
+}
