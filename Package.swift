@@ -5,10 +5,11 @@ import PackageDescription
 // compiler's new warnings never keep anybody from building a release.
 let strict = Context.environment["AMARGO_STRICT"] == "1"
 
-let settings: [SwiftSetting] = [
+var settings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
-] + (strict ? [.treatAllWarnings(as: .error)] : [])
+]
+if strict { settings.append(.treatAllWarnings(as: .error)) }
 
 let nio: [Target.Dependency] = [
     .product(name: "NIOCore", package: "swift-nio"),
@@ -80,8 +81,20 @@ let package = Package(
                 .product(name: "Yams", package: "Yams"),
             ] + nio,
             swiftSettings: settings),
-        // Tests
+        // Tests: fast ones a module each, then the server on loopback, then the real programs.
         .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: settings),
+        .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"], swiftSettings: settings),
         .testTarget(name: "OCITests", dependencies: ["OCI", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "StorageTests", dependencies: ["OCI", "Storage", "TestSupport"] + nio, swiftSettings: settings),
+        .testTarget(name: "UpstreamTests", dependencies: ["OCI", "Upstream", "TestSupport"] + nio, swiftSettings: settings),
+        .testTarget(
+            name: "PullThroughTests", dependencies: ["OCI", "Storage", "Upstream", "PullThrough", "TestSupport"] + nio,
+            swiftSettings: settings),
+        .testTarget(
+            name: "RegistryTests",
+            dependencies: ["OCI", "Storage", "Upstream", "PullThrough", "Registry", "TestSupport", logging, lifecycle] + nio,
+            swiftSettings: settings),
+        .testTarget(name: "AmargoTests", dependencies: ["amargo", "TestSupport"], swiftSettings: settings),
+        .testTarget(name: "SystemTests", exclude: ["Programs"], swiftSettings: settings),
     ]
 )

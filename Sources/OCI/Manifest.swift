@@ -116,7 +116,11 @@ private struct Fields {
             case "manifests": fields.hasManifests = try fields.readList(&reader) { _ in .manifest }
             case "blobs": _ = try fields.readList(&reader) { _ in .blob }
             case "subject":
-                if try reader.peek() == .null { try reader.skipValue() } else { fields.subject = try Descriptor(reading: &reader) }
+                if try reader.peek() == .null {
+                    try reader.skipValue()
+                } else {
+                    fields.subject = try Descriptor(reading: &reader)
+                }
             default:
                 // Readers that fold case (Go's encoding/json) would take such a key for the one it resembles.
                 if Self.known.contains(key.lowercased()) { throw ManifestError("has the ambiguous key \"\(key)\"") }

@@ -55,7 +55,8 @@ extension BlobDownload {
             switch self.phase {
             case .waiting: .wait
             case .verified: .head(size: self.size)
-            case .arriving: self.released > 0 || (self.size ?? 0) > BlobDownload.tail || isImpatient ? .head(size: self.size) : .wait
+            case .arriving:
+                self.released > 0 || (self.size ?? 0) > BlobDownload.tail || isImpatient ? .head(size: self.size) : .wait
             case .detached: .relay
             case .stored: .stored
             case .failed(let error): .fail(error)

@@ -147,7 +147,8 @@ package final class BlobDownload: Sendable {
         try self.prepareForStoring(size: self.size)
         let (digest, count) = self.spool.withLock { spool in (spool.writer?.currentDigest(), spool.writer?.byteCount ?? 0) }
         if let size = self.size, size != count {
-            throw PullThroughError(.invalidUpstreamResponse, "the upstream sent \(count) bytes of \(self.digest) instead of \(size)")
+            throw PullThroughError(
+                .invalidUpstreamResponse, "the upstream sent \(count) bytes of \(self.digest) instead of \(size)")
         }
         guard digest == self.digest else {
             throw PullThroughError(.invalidUpstreamResponse, "the upstream sent other content than \(self.digest)")
@@ -206,7 +207,8 @@ extension BlobDownload: BlobIntake.Sink {
         let expected = known ?? self.store.catalog.expectedSize(of: self.digest, in: self.source.repository)
         if let size = head.size, let expected, size != expected {
             throw PullThroughError(
-                .invalidUpstreamResponse, "the upstream says that \(self.digest) has \(size) bytes; its manifest says \(expected)")
+                .invalidUpstreamResponse, "the upstream says that \(self.digest) has \(size) bytes; its manifest says \(expected)"
+            )
         }
         guard head.offset == watermark else {
             throw PullThroughError(.invalidUpstreamResponse, "the upstream resumed \(self.digest) at the wrong byte")

@@ -109,7 +109,8 @@ extension PullThroughCache {
         _ tag: Tag, in source: RoutedRepository, method: ManifestMethod,
         _ completion: @escaping @Sendable (Result<ManifestAnswer, PullThroughError>) -> Void
     ) {
-        guard let entry = self.store.catalog.tag(tag, in: source.repository), self.store.catalog.content(entry.digest) != nil else {
+        guard let entry = self.store.catalog.tag(tag, in: source.repository), self.store.catalog.content(entry.digest) != nil
+        else {
             self.start(completion) { try await self.unknownTag(tag, in: source, method: method) }
             return
         }

@@ -186,7 +186,8 @@ struct BlobHandler {
                 case .whole: break
                 case .part(let first, let last):
                     head = BlobHandler.partial(
-                        BlobHandler.head(digest, length: last - first, state: .miss, isCollapsed: self.isCollapsed), first, last, size)
+                        BlobHandler.head(digest, length: last - first, state: .miss, isCollapsed: self.isCollapsed), first, last,
+                        size)
                     position = first
                     end = last
                 case .unsatisfiable: return self.exchange.respond(BlobHandler.unsatisfiable(size), .none)

@@ -118,7 +118,9 @@ final class BodyPump {
             self.relayed = partEnd
             // What the client has already, and what it did not ask for, is hashed but not sent.
             if position > next { part.moveReaderIndex(forwardBy: Int(min(position, partEnd) - next)) }
-            if let end, partEnd > end { part.moveWriterIndex(to: part.writerIndex - Int(min(partEnd - end, Int64(part.readableBytes)))) }
+            if let end, partEnd > end {
+                part.moveWriterIndex(to: part.writerIndex - Int(min(partEnd - end, Int64(part.readableBytes))))
+            }
             let newPosition = max(position, min(partEnd, end ?? .max))
             self.source = .relay(relay, position: newPosition, end: end)
             guard part.readableBytes > 0 else { return self.run() }

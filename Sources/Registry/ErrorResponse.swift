@@ -11,7 +11,8 @@ struct ErrorResponse {
     var retryAfter: Int?
     var allow: String?
 
-    init(_ status: HTTPResponseStatus, _ code: RegistryErrorCode, _ message: String, retryAfter: Int? = nil, allow: String? = nil) {
+    init(_ status: HTTPResponseStatus, _ code: RegistryErrorCode, _ message: String, retryAfter: Int? = nil, allow: String? = nil)
+    {
         self.status = status
         self.code = code
         self.message = message
@@ -39,6 +40,8 @@ struct ErrorResponse {
 
     var body: ByteBuffer {
         ByteBuffer(
-            string: "{\"errors\":[{\"code\":\"\(self.code.rawValue)\",\"message\":\(JSONText.quoted(self.message)),\"detail\":null}]}\n")
+            string:
+                "{\"errors\":[{\"code\":\"\(self.code.rawValue)\",\"message\":\(JSONText.quoted(self.message)),\"detail\":null}]}\n"
+        )
     }
 }

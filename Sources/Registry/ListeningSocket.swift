@@ -11,7 +11,8 @@ package final class ListeningSocket: Sendable {
     ///
     /// - Throws: `ListenError`, a sentence that names the address and the way out.
     package init(binding address: String) throws {
-        guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]), (0...65_535).contains(port)
+        guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]),
+            (0...65_535).contains(port)
         else { throw ListenError("\"\(address)\" is no address to listen on; write host:port, such as 127.0.0.1:3000") }
         var host = String(address[..<colon])
         if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }

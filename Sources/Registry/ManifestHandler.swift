@@ -44,7 +44,8 @@ struct ManifestHandler {
         case .memory(let bytes): length = Int64(bytes.readableBytes)
         case .absent(let size): length = size
         }
-        var head = ResponseHead.content(answer.digest, type: answer.mediaType ?? .octetStream, length: length, state: answer.state)
+        var head = ResponseHead.content(
+            answer.digest, type: answer.mediaType ?? .octetStream, length: length, state: answer.state)
         self.addFreshness(to: &head, answer, reference)
         let conditions = exchange.request.headers
         if conditions.contains(name: "if-none-match"),

@@ -107,7 +107,8 @@ final class RegistryHandler: ChannelInboundHandler {
         self.exchange = exchange
         self.closesAfterResponse = !request.isKeepAlive
         guard request.version.major == 1 else {
-            return exchange.fail(ErrorResponse(.httpVersionNotSupported, .unsupported, "only HTTP/1.1 and HTTP/1.0 are spoken here"))
+            return exchange.fail(
+                ErrorResponse(.httpVersionNotSupported, .unsupported, "only HTTP/1.1 and HTTP/1.0 are spoken here"))
         }
         guard request.version.minor == 0 || request.headers[canonicalForm: "host"].count == 1 else {
             return exchange.fail(ErrorResponse(.badRequest, .unsupported, "an HTTP/1.1 request has one Host header"))

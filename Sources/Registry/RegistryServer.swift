@@ -73,7 +73,8 @@ package final class RegistryServer: Service {
         let deadline = ContinuousClock.now + self.configuration.drainTimeout
         while !self.connections.isEmpty {
             if ContinuousClock.now >= deadline {
-                self.logger.warning("Cutting responses that did not end in time", metadata: ["count": "\(self.connections.count)"])
+                self.logger.warning(
+                    "Cutting responses that did not end in time", metadata: ["count": "\(self.connections.count)"])
                 self.connections.closeAll()
                 return
             }

@@ -114,7 +114,8 @@ extension ContentStore {
 
     /// Writes a new journal: the first of a store, or one in place of a damaged file, which is kept aside.
     private static func startAnew(
-        after opened: (descriptor: CInt, replay: JournalReplay)?, in root: StoreRoot, _ identity: StoreIdentity, _ catalog: Catalog,
+        after opened: (descriptor: CInt, replay: JournalReplay)?, in root: StoreRoot, _ identity: StoreIdentity,
+        _ catalog: Catalog,
         pools: StorePools, loop: any EventLoop, logger: Logger
     ) throws -> Journal {
         var generation: Int64 = 1
@@ -135,7 +136,9 @@ extension ContentStore {
                     ])
             }
         }
-        let written = try JournalCompaction.write(in: root, generation: generation, store: identity.id) { try catalog.snapshot($0) }
+        let written = try JournalCompaction.write(in: root, generation: generation, store: identity.id) {
+            try catalog.snapshot($0)
+        }
         return Journal(
             root: root, storeID: identity.id, descriptor: written.descriptor, generation: generation,
             lastSequence: written.nextSequence - 1, size: written.size, liveSize: written.size, pool: pools.writing, loop: loop,
@@ -170,7 +173,9 @@ extension ContentStore {
                     continue
                 }
                 for name in names {
-                    guard let digest = Digest(algorithm, hex: Array(name.utf8)), self.catalog.content(digest) == nil else { continue }
+                    guard let digest = Digest(algorithm, hex: Array(name.utf8)), self.catalog.content(digest) == nil else {
+                        continue
+                    }
                     if isStopped() { return adopted }
                     if self.adopt(digest, in: nil) { adopted += 1 }
                 }

@@ -107,7 +107,8 @@ package final class ContentStore: Sendable {
     }
 
     /// Brings a part of a file into the page cache, off the caller's thread.
-    package func readAhead(_ file: ReadableFile, from offset: Int64, count: Int, then completion: @escaping @Sendable () -> Void) {
+    package func readAhead(_ file: ReadableFile, from offset: Int64, count: Int, then completion: @escaping @Sendable () -> Void)
+    {
         self.pools.reading.submit { _ in
             file.readAhead(from: offset, count: count)
             completion()
@@ -228,7 +229,8 @@ package final class ContentStore: Sendable {
             self.logger.info("Adopted a blob found on the disk", metadata: ["digest": "\(digest)", "size": "\(file.size)"])
             return true
         } catch {
-            self.logger.warning("A blob on the disk could not be adopted", metadata: ["digest": "\(digest)", "error": "\(error)"])
+            self.logger.warning(
+                "A blob on the disk could not be adopted", metadata: ["digest": "\(digest)", "error": "\(error)"])
             return false
         }
     }

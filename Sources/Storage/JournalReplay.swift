@@ -142,7 +142,8 @@ private struct LineScanner {
                 let offset = self.size - Int64(self.end - self.start) + Int64(length) + 1
                 self.start += length + 1
                 let fits = !isTooLong && length < JournalLine.maximumLength
-                return Line(bytes: fits ? UnsafeRawBufferPointer(start: base, count: length) : nil, end: offset, isTerminated: true)
+                return Line(
+                    bytes: fits ? UnsafeRawBufferPointer(start: base, count: length) : nil, end: offset, isTerminated: true)
             }
             if self.isAtEnd {
                 guard available.count > 0 || isTooLong else { return nil }

@@ -40,7 +40,8 @@ package final class ReadableFile: Sendable {
     package func read(at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
         var done = 0
         while done < buffer.count {
-            let count = pread(self.descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done, off_t(offset) + off_t(done))
+            let count = pread(
+                self.descriptor, buffer.baseAddress?.advanced(by: done), buffer.count - done, off_t(offset) + off_t(done))
             if count < 0 {
                 if Errno.current == .interrupted { continue }
                 throw StorageError(.current, "read stored content")

@@ -21,7 +21,9 @@ package final class StoreUpkeep: Service {
         await withGracefulShutdownHandler {
             do {
                 let adopted = try await self.store.run { self.store.adoptUnknownBlobs { isStopped.isRaised } }
-                if adopted > 0 { self.store.logger.notice("Adopted blobs that the journal did not know", metadata: ["count": "\(adopted)"]) }
+                if adopted > 0 {
+                    self.store.logger.notice("Adopted blobs that the journal did not know", metadata: ["count": "\(adopted)"])
+                }
             } catch {
                 self.store.logger.warning("The search for unknown blobs did not end", metadata: ["error": "\(error)"])
             }

@@ -21,7 +21,8 @@ extension RegistryClient {
                 try await self.fetchToken(realm, scope: request.scope, client: client, deadline: deadline)
             }
         }
-        var response = try await self.send(request, to: url, token: token, client: client, limit: limit, deadline: deadline, judge)
+        var response = try await self.send(
+            request, to: url, token: token, client: client, limit: limit, deadline: deadline, judge)
         if response.head.status == .unauthorized, let challenge = self.challenge(of: response.head) {
             let realm = TokenCache.Realm(url: challenge.realm, service: challenge.service)
             let refused = token
@@ -29,7 +30,8 @@ extension RegistryClient {
                 try await self.fetchToken(realm, scope: request.scope, client: client, deadline: deadline)
             }
             self.tokens.remember(realm)
-            response = try await self.send(request, to: url, token: token, client: client, limit: limit, deadline: deadline, judge)
+            response = try await self.send(
+                request, to: url, token: token, client: client, limit: limit, deadline: deadline, judge)
         }
         return try await self.followRedirects(
             response, from: url, request, client: client, limit: limit, deadline: deadline, judge)
@@ -56,7 +58,8 @@ extension RegistryClient {
                 throw UpstreamError(.invalidResponse, self.say("redirects to \(scheme)://\(host), which is not followed"))
             }
             current = target.absoluteString
-            response = try await self.send(request, to: current, token: nil, client: client, limit: limit, deadline: deadline, judge)
+            response = try await self.send(
+                request, to: current, token: nil, client: client, limit: limit, deadline: deadline, judge)
         }
         guard ![301, 302, 303, 307, 308].contains(response.head.status.code) else {
             throw UpstreamError(.invalidResponse, self.say("redirects more than \(Self.redirectLimit) times"))
@@ -124,7 +127,8 @@ extension RegistryClient {
         _ realm: TokenCache.Realm, scope: String, client: HTTPClient, deadline: ContinuousClock.Instant
     ) async throws -> TokenCache.Token {
         guard var components = URLComponents(string: realm.url), let host = components.host, !host.isEmpty,
-            components.user == nil, components.scheme == "https" || components.scheme == "http" && !self.configuration.address.isSecure
+            components.user == nil,
+            components.scheme == "https" || components.scheme == "http" && !self.configuration.address.isSecure
         else { throw UpstreamError(.invalidResponse, self.say("asks for a token from a place that is not allowed")) }
         var items = components.queryItems ?? []
         if let service = realm.service { items.append(URLQueryItem(name: "service", value: service)) }
@@ -134,11 +138,16 @@ extension RegistryClient {
             throw UpstreamError(.invalidResponse, self.say("asks for a token from a malformed address"))
         }
         self.logger.info("[\(self.configuration.name)] Fetching a token from \(host) for \(scope)")
-        let headers = HTTPHeaders([("accept", "application/json"), ("accept-encoding", "identity"), ("user-agent", UserAgent.text)])
-        let response = try await self.send(.GET, url, headers, client: client, limit: Self.errorLimit, deadline: deadline) { _ in nil }
+        let headers = HTTPHeaders([
+            ("accept", "application/json"), ("accept-encoding", "identity"), ("user-agent", UserAgent.text),
+        ])
+        let response = try await self.send(.GET, url, headers, client: client, limit: Self.errorLimit, deadline: deadline) { _ in
+            nil
+        }
         guard response.head.status == .ok else {
             switch response.head.status.code {
-            case 429: throw UpstreamError(.rateLimited(retryAfter: Self.retryAfter(response.head)), "\(host) limits token requests")
+            case 429:
+                throw UpstreamError(.rateLimited(retryAfter: Self.retryAfter(response.head)), "\(host) limits token requests")
             case 401, 403: throw UpstreamError(.denied, "\(host) refuses a token for \(scope)")
             case 500...: throw UpstreamError(.unavailable, "\(host) answered \(response.head.status.code) to a token request")
             default: throw UpstreamError(.invalidResponse, "\(host) answered \(response.head.status.code) to a token request")
@@ -193,7 +202,8 @@ extension RegistryClient {
         switch code {
         case 404: return UpstreamError(.notFound(Self.errorCode(in: response.body)), self.say("has no \(what)"))
         case 401, 403: return UpstreamError(.denied, self.say("denies access to \(what) (status \(code))"))
-        case 429: return UpstreamError(.rateLimited(retryAfter: Self.retryAfter(response.head)), self.say("limits our requests (429)"))
+        case 429:
+            return UpstreamError(.rateLimited(retryAfter: Self.retryAfter(response.head)), self.say("limits our requests (429)"))
         case 408: return UpstreamError(.timeout, self.say("answered 408"))
         case 504: return UpstreamError(.timeout, self.say("answered 504"))
         case 500...: return UpstreamError(.unavailable, self.say("answered \(code)"))

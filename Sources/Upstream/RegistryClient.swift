@@ -122,7 +122,8 @@ package final class RegistryClient: Sendable {
         var request = RegistryRequest(method: .GET, repository: repository, path: "blobs/\(digest)", accept: "*/*")
         request.range = range
         _ = try await self.withRetries { deadline in
-            let response = try await self.exchange(request, client: self.blobs, limit: Self.errorLimit, deadline: deadline) { head in
+            let response = try await self.exchange(request, client: self.blobs, limit: Self.errorLimit, deadline: deadline) {
+                head in
                 guard let blobHead = try self.blobHead(of: head, range: range) else { return nil }
                 try receiver.receive(blobHead)
                 return receiver
@@ -169,7 +170,8 @@ package final class RegistryClient: Sendable {
                 attempt += 1
                 self.status.failed(error)
                 let remaining = ContinuousClock.now.duration(to: deadline)
-                guard let delay = self.retry.delay(before: attempt, after: error, remaining: remaining, random: .random(in: 0...1))
+                guard
+                    let delay = self.retry.delay(before: attempt, after: error, remaining: remaining, random: .random(in: 0...1))
                 else { throw error }
                 self.logger.debug("Asking an upstream again", metadata: ["reason": "\(error)", "attempt": "\(attempt + 1)"])
                 try await Task.sleep(for: delay)
@@ -215,7 +217,9 @@ struct ContentRange: Sendable, Hashable {
         let parts = value.dropFirst(6).split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 2 else { return nil }
         let ends = parts[0].split(separator: "-", omittingEmptySubsequences: false)
-        guard ends.count == 2, let first = Int64(ends[0]), let last = Int64(ends[1]), first >= 0, last >= first else { return nil }
+        guard ends.count == 2, let first = Int64(ends[0]), let last = Int64(ends[1]), first >= 0, last >= first else {
+            return nil
+        }
         if parts[1] == "*" {
             self.size = nil
         } else {

@@ -27,7 +27,7 @@ final class TokenCache: Sendable {
     private let flights = SingleFlight<String, Token>()
 
     var realm: Realm? {
-        get { self.state.withLock { $0.realm } }
+        self.state.withLock { $0.realm }
     }
 
     func remember(_ realm: Realm) { self.state.withLock { $0.realm = realm } }

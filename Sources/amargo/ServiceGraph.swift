@@ -84,7 +84,8 @@ struct ServiceGraph {
             shares[repository.namespaces[0]] = repository.maxSize
         }
         return StoreConfiguration(
-            path: FilePath(self.settings.storePath), maxSize: self.settings.maxSize, minFree: self.settings.minFree, shares: shares)
+            path: FilePath(self.settings.storePath), maxSize: self.settings.maxSize, minFree: self.settings.minFree,
+            shares: shares)
     }
 
     private func binding(_ repository: Settings.Repository, group: any EventLoopGroup) -> UpstreamBinding {
@@ -96,14 +97,16 @@ struct ServiceGraph {
 
     private func announce(_ store: ContentStore, _ fallback: UpstreamBinding?) {
         let total = store.catalog.total
-        self.logger.notice("Amargo \(UserAgent.version) serves on \(self.settings.listen.map { "http://\($0)" }.joined(separator: ", "))")
+        self.logger.notice(
+            "Amargo \(UserAgent.version) serves on \(self.settings.listen.map { "http://\($0)" }.joined(separator: ", "))")
         self.logger.notice("Configuration: \(self.file ?? "none, built-in defaults")")
         self.logger.notice(
             "Store: \(self.settings.storePath) (\(total.blobs) blobs, \(Quantity.describe(bytes: total.bytes)))")
         for repository in self.settings.repositories {
             let isFallback = fallback?.name == repository.name
             self.logger.notice(
-                "[\(repository.name)] Mirrors \(repository.namespaces[0]) from \(repository.upstream)\(isFallback ? " (default)" : "")")
+                "[\(repository.name)] Mirrors \(repository.namespaces[0]) from \(repository.upstream)\(isFallback ? " (default)" : "")"
+            )
         }
     }
 

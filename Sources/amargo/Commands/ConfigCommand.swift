@@ -31,7 +31,8 @@ struct EffectiveConfiguration {
     var text: String {
         var lines: [(String, String?)] = []
         lines.append(("server:", nil))
-        lines.append(("  listen: [\(self.settings.listen.map(JSONText.quoted).joined(separator: ", "))]", self.origin("server.listen")))
+        lines.append(
+            ("  listen: [\(self.settings.listen.map(JSONText.quoted).joined(separator: ", "))]", self.origin("server.listen")))
         lines.append(("  operations: \(self.settings.operations.rawValue)", self.origin("server.operations")))
         lines.append(("store:", nil))
         lines.append(("  path: \(JSONText.quoted(self.settings.storePath))", self.origin("store.path")))

@@ -169,7 +169,8 @@ struct ConfigurationFile {
     private static func check(_ settings: Settings, in path: String) throws {
         let defaults = settings.repositories.filter(\.isDefault)
         guard defaults.count <= 1 else {
-            throw SettingsError("\(path): more than one repository is the default: \(defaults.map(\.name).joined(separator: ", "))")
+            throw SettingsError(
+                "\(path): more than one repository is the default: \(defaults.map(\.name).joined(separator: ", "))")
         }
         var owners: [Namespace: String] = [:]
         for repository in settings.repositories {

@@ -31,7 +31,8 @@ struct AmargoLogHandler: LogHandler {
         case .json:
             let tail = facts.map { ",\(JSONText.quoted($0.key)):\(JSONText.quoted("\($0.value)"))" }.joined()
             self.writer.write(
-                "{\"time\":\"\(time)\",\"level\":\"\(event.level.rawValue)\",\"message\":\(JSONText.quoted("\(event.message)"))\(tail)}\n")
+                "{\"time\":\"\(time)\",\"level\":\"\(event.level.rawValue)\",\"message\":\(JSONText.quoted("\(event.message)"))\(tail)}\n"
+            )
         }
     }
 

@@ -1,0 +1,5 @@
+import Testing
+
+@testable import amargo
+
+@Suite struct AmargoSmokeTests {}

@@ -1,0 +1,5 @@
+import Testing
+
+@testable import PullThrough
+
+@Suite struct PullThroughSmokeTests {}

@@ -1,0 +1,94 @@
+import Foundation
+
+/// The binary under test, serving.
+actor AmargoProcess {
+    struct Settings: Sendable {
+        var port: Int
+        var upstream: String
+        var store: URL
+        var cacheTTL = 1800
+
+        var configuration: String {
+            """
+            server:
+              listen: "127.0.0.1:\(self.port)"
+            store:
+              path: \(self.store.path)
+            repositories:
+              docker:
+                upstream: \(self.upstream)
+                namespaces: [docker.io]
+                default: true
+                cacheTtl: \(self.cacheTTL)
+
+            """
+        }
+    }
+
+    nonisolated let settings: Settings
+    nonisolated let daemon: Daemon
+
+    nonisolated var url: String { "http://127.0.0.1:\(self.settings.port)" }
+
+    init(_ settings: Settings, in folder: URL) throws {
+        self.settings = settings
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        self.daemon = Daemon(
+            "amargo",
+            try Self.binary(),
+            try Self.arguments(settings, in: folder),
+            log: folder.appendingPathComponent("amargo.log"))
+    }
+
+    /// Starts it, for the first time or again, on the same store and port.
+    func start() async throws {
+        try await self.daemon.start {
+            // Nobody listening yet is no answer, and no reason to give up.
+            let health = try? await Curl.get("\(self.url)/health")
+            return health?.status == 200
+        }
+    }
+
+    func terminate() async -> ChildProcess.Exit? {
+        await self.daemon.terminate()
+    }
+
+    func kill() async {
+        await self.daemon.kill()
+    }
+
+    /// The most memory it has ever had resident, in bytes, as the kernel counts it.
+    func peakMemory() async throws -> Int {
+        let pid = await self.daemon.pid ?? 0
+        let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
+        guard let line = status.split(separator: "\n").first(where: { $0.hasPrefix("VmHWM:") }),
+            let kibibytes = line.split(whereSeparator: \.isWhitespace).dropFirst().first.flatMap({ Int($0) })
+        else { throw ConditionFailure(description: "no VmHWM in /proc/\(pid)/status") }
+        return kibibytes << 10
+    }
+
+    /// A start that is expected to fail by itself.
+    static func outcome(_ settings: Settings, in folder: URL) async throws -> Command.Result {
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        var command = Command(try Self.binary(), try Self.arguments(settings, in: folder))
+        command.limit = .seconds(60)
+        return try await command.outcome()
+    }
+
+    /// `AMARGO_BINARY`, else the one that was built together with this test bundle.
+    static func binary() throws -> URL {
+        let chosen = ProcessInfo.processInfo.environment["AMARGO_BINARY"].map { URL(fileURLWithPath: $0) }
+        let tests = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
+        let binary = chosen ?? tests.deletingLastPathComponent().appendingPathComponent("amargo")
+        guard FileManager.default.isExecutableFile(atPath: binary.path) else {
+            throw ConditionFailure(description: "no amargo at \(binary.path): run `swift build`, or set AMARGO_BINARY")
+        }
+        return binary
+    }
+
+    private static func arguments(_ settings: Settings, in folder: URL) throws -> [String] {
+        let configuration = folder.appendingPathComponent("amargo.yaml")
+        try Data(settings.configuration.utf8).write(to: configuration)
+        return ["serve", "--config", configuration.path, "--store", settings.store.path]
+    }
+}
