@@ -29,6 +29,10 @@ package final class Journal: Sendable {
         var waiters: [Waiter] = []
         var isFlushing = false
         var isTimerSet = false
+        /// Lines have been written that are not synced.
+        var isUnsynced = false
+        /// The time for that sync has come.
+        var isSyncDue = false
         var isClosed = false
         var dropped = 0
         var failure: StorageError?
@@ -87,7 +91,8 @@ package final class Journal: Sendable {
     /// Why nothing is being written at present; nil when all is well.
     package var failure: StorageError? { self.state.withLock { $0.failure } }
 
-    /// Queues records that may be lost in a crash; they are on disk within about 200 ms. Never blocks, never fails.
+    /// Queues records that a power cut may lose; they are written at once, so that a killed process loses none that was
+    /// written, and synced within about 200 ms. Never blocks, never fails.
     package func note(_ records: JournalRecord...) {
         let lines = records.flatMap { $0.payloads() }
         let action = self.state.withLock { state -> Action in
@@ -98,9 +103,9 @@ package final class Journal: Sendable {
             }
             state.lines += lines
             state.accepted += lines.count
-            guard !state.isFlushing, !state.isTimerSet else { return .none }
-            state.isTimerSet = true
-            return .setTimer
+            guard !state.isFlushing else { return .none }
+            state.isFlushing = true
+            return .startFlush
         }
         self.perform(action)
     }
@@ -143,14 +148,14 @@ package final class Journal: Sendable {
     // MARK: - Flushing
 
     private enum Action {
-        case none, setTimer, startFlush
+        case none
+        case startFlush
     }
 
     private func perform(_ action: Action) {
         switch action {
         case .none: break
         case .startFlush: self.pool.submit { self.flush(isActive: $0 == .active) }
-        case .setTimer: self.schedule(in: Self.lazyDelay)
         }
     }
 
@@ -158,7 +163,8 @@ package final class Journal: Sendable {
         self.loop.scheduleTask(in: delay) {
             let starts = self.state.withLock { state in
                 state.isTimerSet = false
-                guard !state.isFlushing, !state.lines.isEmpty || state.failure != nil else { return false }
+                state.isSyncDue = state.isUnsynced
+                guard !state.isFlushing, state.isSyncDue || state.failure != nil else { return false }
                 state.isFlushing = true
                 return true
             }
@@ -179,8 +185,13 @@ package final class Journal: Sendable {
             }
             while let batch = self.takeBatch() {
                 do {
-                    try self.write(batch, to: &file)
-                    self.finish(batch.count)
+                    try self.write(batch.lines, to: &file)
+                    self.noteWritten(batch.lines.count)
+                    if batch.syncs {
+                        guard fdatasync(file.descriptor) == 0 else { throw StorageError(.current, "sync the journal") }
+                        self.noteSynced()
+                    }
+                    try self.compactIfDue(&file)
                 } catch let error as StorageError {
                     self.logger.error("The journal could not be written", metadata: ["error": "\(error)"])
                     self.fail(error)
@@ -193,55 +204,59 @@ package final class Journal: Sendable {
         }
     }
 
-    /// Takes the next lines, at most 1 MiB of them; ends the job when there is nothing to do.
-    private func takeBatch() -> [[UInt8]]? {
-        self.state.withLock { state in
-            guard !state.lines.isEmpty || !state.waiters.isEmpty else {
+    /// Takes the next lines, at most 1 MiB of them, and whether they must be durable at once; ends the job when there is
+    /// nothing to do.
+    private func takeBatch() -> (lines: [[UInt8]], syncs: Bool)? {
+        let (batch, setsTimer) = self.state.withLock { state -> ((lines: [[UInt8]], syncs: Bool)?, Bool) in
+            let syncs = !state.waiters.isEmpty || state.isSyncDue
+            guard !state.lines.isEmpty || syncs else {
                 state.isFlushing = false
-                return nil
+                let setsTimer = state.isUnsynced && !state.isTimerSet
+                if setsTimer { state.isTimerSet = true }
+                return (nil, setsTimer)
             }
             var bytes = 0
             let count = state.lines.prefix { line in
                 bytes += line.count
                 return bytes <= Self.batchLimit
             }.count
-            let batch = Array(state.lines[..<count])
+            let lines = Array(state.lines[..<count])
             state.lines.removeFirst(count)
-            return batch
+            return ((lines, syncs), false)
         }
+        if setsTimer { self.schedule(in: Self.lazyDelay) }
+        return batch
     }
 
-    private func write(_ batch: [[UInt8]], to file: inout File) throws(StorageError) {
-        if !batch.isEmpty {
-            var bytes: [UInt8] = []
-            for payload in batch {
-                bytes += JournalLine.encode(generation: file.generation, sequence: file.nextSequence, payload: payload)
-                file.nextSequence += 1
-            }
-            try Self.append(bytes, to: file.descriptor)
-            file.size += Int64(bytes.count)
-            self.sizeOnDisk.store(file.size, ordering: .relaxed)
+    private func write(_ lines: [[UInt8]], to file: inout File) throws(StorageError) {
+        guard !lines.isEmpty else { return }
+        var bytes: [UInt8] = []
+        for payload in lines {
+            bytes += JournalLine.encode(generation: file.generation, sequence: file.nextSequence, payload: payload)
+            file.nextSequence += 1
         }
-        if file.size > max(1 << 20, 2 * file.liveSize), file.compactedAt.map({ $0.duration(to: .now) > .seconds(60) }) ?? true {
-            file.compactedAt = .now
-            try self.compact(&file)
-        }
-    }
-
-    private static func append(_ bytes: [UInt8], to descriptor: CInt) throws(StorageError) {
         do {
-            try bytes.withUnsafeBytes { try descriptor.writeAll($0, to: StoreLayout.journal) }
+            try bytes.withUnsafeBytes { try file.descriptor.writeAll($0, to: StoreLayout.journal) }
         } catch let error as StorageError {
             throw error
         } catch {
             throw StorageError(.io, "cannot write the journal: \(error)")
         }
-        guard fdatasync(descriptor) == 0 else { throw StorageError(.current, "sync the journal") }
+        file.size += Int64(bytes.count)
+        self.sizeOnDisk.store(file.size, ordering: .relaxed)
     }
 
-    private func finish(_ count: Int) {
-        let resumed = self.state.withLock { state in
+    private func noteWritten(_ count: Int) {
+        self.state.withLock { state in
             state.written += count
+            if count > 0 { state.isUnsynced = true }
+        }
+    }
+
+    private func noteSynced() {
+        let resumed = self.state.withLock { state in
+            state.isUnsynced = false
+            state.isSyncDue = false
             let written = state.written
             let resumed = state.waiters.filter { $0.line <= written }
             state.waiters.removeAll { $0.line <= written }
@@ -255,6 +270,8 @@ package final class Journal: Sendable {
         let waiters = self.state.withLock { state in
             state.failure = error
             state.written = state.accepted
+            state.isUnsynced = false
+            state.isSyncDue = false
             state.lines = []
             defer { state.waiters = [] }
             return state.waiters
@@ -263,6 +280,14 @@ package final class Journal: Sendable {
     }
 
     // MARK: - Whole files
+
+    /// Compacts at twice the live size, not below 1 MiB, and at most once a minute.
+    private func compactIfDue(_ file: inout File) throws(StorageError) {
+        guard file.size > max(1 << 20, 2 * file.liveSize), file.compactedAt.map({ $0.duration(to: .now) > .seconds(60) }) ?? true
+        else { return }
+        file.compactedAt = .now
+        try self.compact(&file)
+    }
 
     /// Writes the present state to a new file of the next generation and puts it in the old one's place.
     private func compact(_ file: inout File) throws(StorageError) {

@@ -8,8 +8,8 @@ import OCI
 package enum JournalLine {
     /// The longest line, LF included. A longer one is damage.
     package static let maximumLength = 16 << 10
-    /// `,"c":"XXXXXXXX"}`
-    package static let suffixLength = 17
+    /// `,"c":"XXXXXXXX"}`, without the LF behind it.
+    package static let suffixLength = 16
 
     /// A whole line with LF.
     package static func encode(generation: Int64, sequence: Int64, payload: [UInt8]) -> [UInt8] {

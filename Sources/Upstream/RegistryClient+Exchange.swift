@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import FoundationEssentials
+import Glibc
 import NIOCore
 import NIOHTTP1
 import NIOPosix
@@ -253,16 +254,26 @@ extension RegistryClient {
             if error.dnsAError != nil || error.dnsAAAAError != nil, error.connectionErrors.isEmpty {
                 return UpstreamError(.unreachable, "\(host) cannot be resolved")
             }
-            let reason = error.connectionErrors.first.map { "\($0.error)" } ?? "no address answers"
+            let reason = error.connectionErrors.first.map { Self.reason($0.error) } ?? "no address answers"
             return UpstreamError(.unreachable, "\(host) cannot be reached: \(reason)")
         case let error as NIOSSLError: return UpstreamError(.unreachable, "\(host) cannot be reached: TLS failed (\(error))")
         case let error as NIOSSLExtraError: return UpstreamError(.unreachable, "\(host) cannot be reached: TLS failed (\(error))")
-        case let error as IOError: return UpstreamError(.interrupted, "\(host): \(error)")
+        case let error as IOError where error.errnoCode == ECONNREFUSED:
+            return UpstreamError(.unreachable, "\(host) cannot be reached: \(Self.reason(error))")
+        case let error as IOError: return UpstreamError(.interrupted, "\(host): \(Self.reason(error))")
         case let error as HTTPParserError:
             let code: UpstreamError.Code = error == .invalidEOFState ? .interrupted : .invalidResponse
             return UpstreamError(code, "\(host) sent a response that cannot be read (\(error))")
         default: return UpstreamError(.invalidResponse, "\(host): \(error)")
         }
+    }
+}
+
+extension RegistryClient {
+    /// A system call's error without the call.
+    fileprivate static func reason(_ error: any Error) -> String {
+        guard let error = error as? IOError else { return "\(error)" }
+        return String(cString: strerror(error.errnoCode)).lowercased()
     }
 }
 

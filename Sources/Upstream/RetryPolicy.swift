@@ -1,8 +1,8 @@
 /// When to ask again: few times, soon, and never all at once.
 struct RetryPolicy: Sendable {
     var attempts = 5
-    var firstDelay = Duration.milliseconds(200)
-    var longestDelay = Duration.seconds(3)
+    var firstDelay = Duration.milliseconds(50)
+    var longestDelay = Duration.seconds(2)
 
     /// How long to wait before attempt `number` (the second is 1); nil when there shall be none.
     ///
