@@ -167,6 +167,8 @@ extension PullThroughCache {
             return try await self.moved(
                 tag, .digest(recent.digest, recent.mediaType, size: recent.size), in: source, method: method)
         }
+        // It may have been stored since the first look.
+        if let answer = self.storedManifest(.tag(tag), in: source) { return answer }
         guard method == .head else {
             // One request instead of two: a GET by tag says everything that a HEAD does.
             return Self.answer(try await self.fetch(.tag(tag), in: source), state: .miss, lifetime: source)
@@ -216,6 +218,8 @@ extension PullThroughCache {
     private func fetch(_ reference: Reference, in source: RoutedRepository) async throws -> ManifestContent {
         let key = ManifestKey(repository: source.repository, reference: reference)
         return try await self.manifestFlights.run(key) {
+            // Another flight may have landed between the caller's last look and the start of this one.
+            if let arrived = self.arrived(reference, in: source) { return arrived }
             let response = try await source.upstream.client.manifest(reference, in: source.repository.name)
             var expected: Digest?
             if case .digest(let digest) = reference { expected = digest }
@@ -234,6 +238,16 @@ extension PullThroughCache {
         }
     }
 
+    private func arrived(_ reference: Reference, in source: RoutedRepository) -> ManifestContent? {
+        switch reference {
+        case .digest(let digest): return self.arrivedManifests.withLock { $0[digest] }
+        case .tag(let tag):
+            guard let recent = self.recentTags.entry(tag, in: source.repository), recent.confirmedAt.duration(to: .now) < .seconds(1)
+            else { return nil }
+            return self.arrivedManifests.withLock { $0[recent.digest] }
+        }
+    }
+
     /// Stores a manifest in a job of its own: the client is owed correctness, not durability.
     private func keep(_ manifest: ManifestContent, in source: RoutedRepository) {
         guard let facts = manifest.facts else { return }
@@ -241,8 +255,10 @@ extension PullThroughCache {
         self.service.start {
             do {
                 try await self.store.run { try self.publish(manifest, facts, in: source) }
-                for tag in self.recentTags.take(waitingFor: manifest.digest, in: source.repository) {
+                // Into the catalog first: at every moment one of the two knows the tag.
+                for tag in self.recentTags.tags(waitingFor: manifest.digest, in: source.repository) {
                     self.store.setTag(tag, in: source.repository, to: manifest.digest)
+                    self.recentTags.remove(tag, in: source.repository)
                 }
                 self.logger.info("[\(source.upstream.name)] Cached manifest \(source.repository.name)@\(manifest.digest)")
             } catch {

@@ -36,12 +36,10 @@ final class RecentTags: Sendable {
         self.entries.withLock { _ = $0.removeValue(forKey: Key(repository: repository, tag: tag)) }
     }
 
-    /// Takes out the tags of a repository that wait for this digest.
-    func take(waitingFor digest: Digest, in repository: QualifiedRepository) -> [Tag] {
+    /// The tags of a repository that wait for this digest.
+    func tags(waitingFor digest: Digest, in repository: QualifiedRepository) -> [Tag] {
         self.entries.withLock { entries in
-            let keys = entries.filter { $0.key.repository == repository && $0.value.digest == digest }.map(\.key)
-            for key in keys { entries[key] = nil }
-            return keys.map(\.tag)
+            entries.filter { $0.key.repository == repository && $0.value.digest == digest }.map(\.key.tag)
         }
     }
 }

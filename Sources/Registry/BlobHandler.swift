@@ -123,8 +123,9 @@ struct BlobHandler {
         self.log(.miss, digest, source)
         let follower = Follower(handler: self, download: download, source: source, isCollapsed: !isNew, exchange: exchange)
         follower.advance(isImpatient: false)
-        exchange.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(RegistryLimits.patience)) {
-            if !exchange.isOver, !exchange.hasResponded { follower.advance(isImpatient: true) }
+        // Weakly: a timer must not keep a download, and with it the room of its spool file, after the answer has gone.
+        exchange.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(RegistryLimits.patience)) { [weak follower] in
+            follower?.advance(isImpatient: true)
         }
     }
 
@@ -147,7 +148,7 @@ struct BlobHandler {
         }
 
         func advance(isImpatient: Bool) {
-            guard !self.exchange.hasResponded else { return }
+            guard !self.exchange.hasResponded, !self.exchange.isOver else { return }
             self.isImpatient = self.isImpatient || isImpatient
             let wake = self.exchange.resuming { self.advance(isImpatient: false) }
             let step =

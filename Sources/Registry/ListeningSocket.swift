@@ -5,6 +5,8 @@ import Synchronization
 /// An address that is bound, before there is anything to serve.
 package final class ListeningSocket: Sendable {
     package let address: String
+    /// The port, also when the kernel chose it.
+    package let port: Int
     private let descriptor: Mutex<CInt>
 
     /// Binds `host:port`.
@@ -33,6 +35,7 @@ package final class ListeningSocket: Sendable {
             close(descriptor)
             throw ListenError(Self.explain(reason, address))
         }
+        self.port = Self.boundPort(of: descriptor) ?? port
         self.address = address
         self.descriptor = Mutex(descriptor)
     }
@@ -47,6 +50,18 @@ package final class ListeningSocket: Sendable {
         self.descriptor.withLock { descriptor in
             defer { descriptor = -1 }
             return descriptor
+        }
+    }
+
+    private static func boundPort(of descriptor: CInt) -> Int? {
+        var storage = sockaddr_storage()
+        var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
+        return withUnsafeMutableBytes(of: &storage) { bytes -> Int? in
+            guard let base = bytes.baseAddress,
+                getsockname(descriptor, base.assumingMemoryBound(to: sockaddr.self), &length) == 0
+            else { return nil }
+            // The port lies at the same place for both families, in network order.
+            return Int(bytes[2]) << 8 | Int(bytes[3])
         }
     }
 

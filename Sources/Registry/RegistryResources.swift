@@ -19,16 +19,16 @@ final class RegistryResources: Sendable {
     }
 
     func handle(_ exchange: Exchange, isDraining: Bool) {
+        guard exchange.request.method == .GET || exchange.request.method == .HEAD else {
+            return exchange.fail(
+                ErrorResponse(
+                    .methodNotAllowed, .unsupported, "this registry is a cache: push to the registry itself", allow: "GET, HEAD"))
+        }
         let route: Route
         do {
             route = try Route(target: exchange.request.uri)
         } catch {
             return exchange.fail(ErrorResponse(error))
-        }
-        guard exchange.request.method == .GET || exchange.request.method == .HEAD else {
-            return exchange.fail(
-                ErrorResponse(
-                    .methodNotAllowed, .unsupported, "this registry is a cache: push to the registry itself", allow: "GET, HEAD"))
         }
         if route.isOperational, self.configuration.operations == .loopback, !exchange.isLocal {
             return exchange.fail(ErrorResponse(.notFound, .nameUnknown, "there is nothing at this path"))

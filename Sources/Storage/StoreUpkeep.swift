@@ -37,10 +37,10 @@ package final class StoreUpkeep: Service {
             while !Task.isCancelled {
                 do {
                     try await Task.sleep(for: .seconds(1))
-                } catch {
-                    return
+                    try await self.store.run { self.store.flushLayouts() }
+                } catch is CancellationError {
+                    return  // the end is asked for; what is left is written when the store is closed
                 }
-                try await self.store.run { self.store.flushLayouts() }
             }
         }
     }

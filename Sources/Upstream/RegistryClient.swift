@@ -160,6 +160,7 @@ package final class RegistryClient: Sendable {
     private func withRetries<T: Sendable>(_ work: (_ deadline: ContinuousClock.Instant) async throws -> T) async throws -> T {
         let deadline = ContinuousClock.now + self.configuration.budget
         var attempt = 0
+        var cause: UpstreamError?
         while true {
             do {
                 return try await work(deadline)
@@ -172,7 +173,11 @@ package final class RegistryClient: Sendable {
                 let remaining = ContinuousClock.now.duration(to: deadline)
                 guard
                     let delay = self.retry.delay(before: attempt, after: error, remaining: remaining, random: .random(in: 0...1))
-                else { throw error }
+                else {
+                    // A last attempt that our own budget ended says less than what went wrong before it.
+                    throw remaining <= .zero && error.code == .timeout ? cause ?? error : error
+                }
+                cause = error.code == .timeout ? cause : error
                 self.logger.debug("Asking an upstream again", metadata: ["reason": "\(error)", "attempt": "\(attempt + 1)"])
                 try await Task.sleep(for: delay)
             }

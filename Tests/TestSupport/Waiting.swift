@@ -7,10 +7,10 @@ package let defaultWait = Duration.seconds(20)
 ///
 /// This polls every 5 ms and is the only place in the tests that sleeps to wait.
 package func eventually(
-    _ what: String, within timeout: Duration = defaultWait, _ condition: () throws -> Bool
+    _ what: String, within timeout: Duration = defaultWait, _ condition: () async throws -> Bool
 ) async throws {
     let deadline = ContinuousClock.now.advanced(by: timeout)
-    while try !condition() {
+    while try await !condition() {
         guard ContinuousClock.now < deadline else {
             throw TestSupportError(.timedOut, "waited \(timeout) for \(what)")
         }

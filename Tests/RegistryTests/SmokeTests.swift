@@ -1,5 +1,0 @@
-import Testing
-
-@testable import Registry
-
-@Suite struct RegistrySmokeTests {}
