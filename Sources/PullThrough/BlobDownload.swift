@@ -111,6 +111,12 @@ package final class BlobDownload: Sendable {
         }
     }
 
+    /// There is nobody to run it any more.
+    func refuse() {
+        self.table.remove(self)
+        self.change { $0.failed(PullThroughError(.unavailable, "Amargo is stopping")) }
+    }
+
     /// Storing failed and the followers know; nothing more is to be said.
     private struct Detached: Error {}
 

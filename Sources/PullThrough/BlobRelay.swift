@@ -30,6 +30,7 @@ package final class BlobRelay: Sendable {
         var received: Int64
         var size: Int64?
         var hasBegun = false
+        var isCancelled = false
         var isVerified = false
         var failure: PullThroughError?
         var wakes: [@Sendable () -> Void] = []
@@ -37,17 +38,6 @@ package final class BlobRelay: Sendable {
 
     /// Bytes that may wait for the client before the upstream is held back.
     private static let limit = 512 << 10
-
-    /// A relay of the whole blob.
-    init(digest: Digest, source: RoutedRepository, store: ContentStore, logger: Logger) {
-        self.digest = digest
-        self.start = 0
-        self.source = source
-        self.store = store
-        self.logger = logger
-        self.state = Mutex(State(received: 0))
-        self.verifier = Mutex(DigestVerifier(digest.algorithm))
-    }
 
     /// A relay that goes on where a download stopped storing.
     init(continuing download: BlobDownload, store: ContentStore, logger: Logger) throws {
@@ -109,9 +99,14 @@ package final class BlobRelay: Sendable {
 
     /// Ends the relay because its client is gone or has all it wanted.
     package func cancel() {
-        let intake = self.intake.withLock { $0 }
-        intake?.fail(PullThroughError(.unavailable, "the client is gone"))
+        self.change { state in
+            state.isCancelled = true
+            if !state.isVerified { state.failure = state.failure ?? Self.clientGone }
+        }
+        self.intake.withLock { $0 }?.fail(Self.clientGone)
     }
+
+    private static let clientGone = PullThroughError(.unavailable, "the client is gone")
 
     private func change(_ event: (inout State) -> Void) {
         let wakes = self.state.withLock { state in
@@ -127,6 +122,7 @@ package final class BlobRelay: Sendable {
     func run() async {
         let intake = BlobIntake(sink: self, store: self.store)
         self.intake.withLock { $0 = intake }
+        if self.state.withLock({ $0.isCancelled }) { return }
         do {
             try await BlobTransfer(digest: self.digest, source: self.source, intake: intake, logger: self.logger)
                 .run { self.state.withLock { $0.received } }

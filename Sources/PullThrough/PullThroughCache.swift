@@ -66,25 +66,26 @@ package final class PullThroughCache: Sendable {
         let joined = self.downloads.join(digest) {
             BlobDownload(digest: digest, source: source, store: self.store, table: self.downloads, logger: self.logger)
         }
-        if joined.isNew { self.service.start { await joined.download.run() } }
+        if joined.isNew, !self.service.start({ await joined.download.run() }) { joined.download.refuse() }
         return joined
     }
 
-    /// A stream of its own for a follower whose download cannot go on storing. Calls back from the pool.
+    /// A stream of its own for a follower whose download cannot go on storing. Calls back from the pool; whoever takes the
+    /// relay starts it, so that one that nobody takes asks nobody.
     package func relay(
         continuing download: BlobDownload, then completion: @escaping @Sendable (Result<BlobRelay, PullThroughError>) -> Void
     ) {
         self.store.submit {
             do {
-                let relay = try BlobRelay(continuing: download, store: self.store, logger: self.logger)
-                guard self.service.start({ await relay.run() }) else {
-                    throw PullThroughError(.unavailable, "Amargo is stopping")
-                }
-                completion(.success(relay))
+                completion(.success(try BlobRelay(continuing: download, store: self.store, logger: self.logger)))
             } catch {
                 completion(.failure(PullThroughError(error)))
             }
         }
+    }
+
+    package func start(_ relay: BlobRelay) {
+        if !self.service.start({ await relay.run() }) { relay.cancel() }
     }
 
     package struct BlobSize: Sendable {

@@ -138,6 +138,8 @@ struct BlobHandler {
         let exchange: Exchange
         private var relay: BlobRelay?
         private var isImpatient = false
+        /// Somebody else goes on with the exchange, now or in a moment.
+        private var isDone = false
 
         init(handler: BlobHandler, download: BlobDownload, source: RoutedRepository, isCollapsed: Bool, exchange: Exchange) {
             self.handler = handler
@@ -148,12 +150,14 @@ struct BlobHandler {
         }
 
         func advance(isImpatient: Bool) {
-            guard !self.exchange.hasResponded, !self.exchange.isOver else { return }
+            guard !self.isDone, !self.exchange.isOver else { return }
             self.isImpatient = self.isImpatient || isImpatient
             let wake = self.exchange.resuming { self.advance(isImpatient: false) }
             let step =
                 self.relay?.headStep(isImpatient: self.isImpatient, wake: wake)
                 ?? self.download.headStep(isImpatient: self.isImpatient, wake: wake)
+            if case .wait = step { return }
+            self.isDone = true
             switch step {
             case .wait: break
             case .head(let size): self.respond(size: size)
@@ -169,7 +173,9 @@ struct BlobHandler {
                 then: self.exchange.resuming { result in
                     switch result {
                     case .success(let relay):
+                        self.exchange.start(relay, on: self.handler.cache)
                         self.relay = relay
+                        self.isDone = false
                         self.advance(isImpatient: false)
                     case .failure(let error): self.exchange.fail(ErrorResponse(error, unknown: .blobUnknown))
                     }

@@ -23,10 +23,7 @@ final class BodyPump {
     }
 
     /// The client is gone.
-    func cancel() {
-        self.isCancelled = true
-        if case .relay(let relay, _, _) = self.source { relay.cancel() }
-    }
+    func cancel() { self.isCancelled = true }
 
     /// Does the next step; called again when a slice has left or a source has more.
     func run() {
@@ -91,6 +88,7 @@ final class BodyPump {
                 then: self.exchange.resuming { result in
                     switch result {
                     case .success(let relay):
+                        self.exchange.start(relay, on: self.cache)
                         self.source = .relay(relay, position: position, end: end)
                         self.pass(relay, position, end)
                     case .failure: self.connection.cut()

@@ -1,6 +1,7 @@
 import NIOCore
 import NIOHTTP1
 import OCI
+import PullThrough
 
 /// One request and the response to it, on the connection's event loop.
 ///
@@ -14,6 +15,8 @@ final class Exchange {
     private weak var connection: RegistryHandler?
     private(set) var hasResponded = false
     private(set) var isOver = false
+    /// The stream that exists for this client alone; it ends with it.
+    private var relay: BlobRelay?
 
     init(request: HTTPRequestHead, eventLoop: any EventLoop, isLocal: Bool, connection: RegistryHandler) {
         self.request = request
@@ -27,7 +30,7 @@ final class Exchange {
     /// Sends the response; the body is pulled from its source as the client takes it. A second response is our own bug.
     func respond(_ head: ResponseHead, _ body: BodySource = .none) {
         guard !self.isOver else { return }
-        precondition(!self.hasResponded, "a request has one response")
+        guard !self.hasResponded else { return assertionFailure("a request has one response") }
         self.hasResponded = true
         self.connection?.begin(head, body, for: self)
     }
@@ -43,8 +46,20 @@ final class Exchange {
         self.respond(head, .bytes(body))
     }
 
-    /// The connection has gone, or the response has been sent.
+    /// The response has been sent.
     func end() { self.isOver = true }
+
+    /// The connection has gone before that.
+    func abandon() {
+        self.isOver = true
+        self.relay?.cancel()
+    }
+
+    /// Starts a relay that ends when this exchange is abandoned.
+    func start(_ relay: BlobRelay, on cache: PullThroughCache) {
+        self.relay = relay
+        cache.start(relay)
+    }
 
     /// A callback for other threads that continues here.
     func resuming<Value: Sendable>(_ body: @escaping (Value) -> Void) -> @Sendable (Value) -> Void {

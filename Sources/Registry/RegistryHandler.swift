@@ -55,7 +55,7 @@ final class RegistryHandler: ChannelInboundHandler {
     }
 
     private func abandon() {
-        self.exchange?.end()
+        self.exchange?.abandon()
         self.exchange = nil
         self.pump?.cancel()
         self.pump = nil

@@ -3,12 +3,11 @@ import Synchronization
 /// How a registry was last seen; for `/health`, and for people.
 package final class UpstreamStatus: Sendable {
     package struct Snapshot: Sendable {
-        /// Seconds since this process last got any answer; nil when it never did.
+        /// When this process last got any answer; nil when it never did.
         package var lastAnswer: ContinuousClock.Instant?
         package var lastFailure: ContinuousClock.Instant?
         package var lastError: String?
         package var requests: Int64 = 0
-        package var bytes: Int64 = 0
         /// `ratelimit-remaining` as the registry last sent it.
         package var rateLimitRemaining: Int?
     }
@@ -18,8 +17,6 @@ package final class UpstreamStatus: Sendable {
     package var snapshot: Snapshot { self.state.withLock { $0 } }
 
     func requested() { self.state.withLock { $0.requests += 1 } }
-
-    func received(bytes: Int) { self.state.withLock { $0.bytes += Int64(bytes) } }
 
     func answered(rateLimitRemaining: Int?) {
         self.state.withLock { state in
