@@ -242,7 +242,8 @@ extension PullThroughCache {
         switch reference {
         case .digest(let digest): return self.arrivedManifests.withLock { $0[digest] }
         case .tag(let tag):
-            guard let recent = self.recentTags.entry(tag, in: source.repository), recent.confirmedAt.duration(to: .now) < .seconds(1)
+            guard let recent = self.recentTags.entry(tag, in: source.repository),
+                recent.confirmedAt.duration(to: .now) < .seconds(1)
             else { return nil }
             return self.arrivedManifests.withLock { $0[recent.digest] }
         }

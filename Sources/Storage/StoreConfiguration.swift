@@ -17,4 +17,9 @@ package struct StoreConfiguration: Sendable, Hashable {
         self.minFree = minFree
         self.shares = shares
     }
+
+    /// For callers that have the folder as text.
+    package init(folder: String, maxSize: Int64, minFree: Int64, shares: [Namespace: Int64]) {
+        self.init(path: FilePath(folder), maxSize: maxSize, minFree: minFree, shares: shares)
+    }
 }

@@ -7,7 +7,6 @@ import PullThrough
 import Registry
 import ServiceLifecycle
 import Storage
-import SystemPackage
 import UnixSignals
 import Upstream
 
@@ -84,7 +83,7 @@ struct ServiceGraph {
             shares[repository.namespaces[0]] = repository.maxSize
         }
         return StoreConfiguration(
-            path: FilePath(self.settings.storePath), maxSize: self.settings.maxSize, minFree: self.settings.minFree,
+            folder: self.settings.storePath, maxSize: self.settings.maxSize, minFree: self.settings.minFree,
             shares: shares)
     }
 

@@ -33,7 +33,8 @@ struct ServerHarness: Sendable {
 
     /// Runs a server while `body` runs, and ends it properly.
     static func run(
-        _ upstream: ScriptedUpstream, _ options: Options = Options(), _ body: @Sendable (ServerHarness) async throws -> Void
+        _ upstream: ScriptedUpstream, _ options: Options = Options(),
+        _ body: @Sendable (ServerHarness) async throws -> Void
     ) async throws {
         let folder = try TemporaryDirectory()
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
@@ -55,7 +56,8 @@ struct ServerHarness: Sendable {
             client: client)
         let downloads = DownloadService()
         let cache = PullThroughCache(
-            store: store, directory: UpstreamDirectory(bindings: [binding], fallback: binding), service: downloads, logger: logger,
+            store: store, directory: UpstreamDirectory(bindings: [binding], fallback: binding), service: downloads,
+            logger: logger,
             now: clock.read)
         var registry = RegistryConfiguration(version: "test")
         registry.drainTimeout = options.drainTimeout
@@ -108,7 +110,9 @@ struct ServerHarness: Sendable {
             port: self.port, path: path, headers: headers, method: method, discardBody: discardBody)
     }
 
-    func blob(_ digest: String, in repository: String = "library/nginx", headers: [(String, String)] = []) async throws -> RawResponse {
+    func blob(
+        _ digest: String, in repository: String = "library/nginx", headers: [(String, String)] = []
+    ) async throws -> RawResponse {
         try await self.get("/v2/\(repository)/blobs/\(digest)", headers: headers)
     }
 

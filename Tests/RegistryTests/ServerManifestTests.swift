@@ -105,7 +105,9 @@ import Testing
         }
     }
 
-    @Test("upstream gone, limiting or failing: the stored tag is served, marked STALE", arguments: ["stopped", "429", "500", "403"])
+    @Test(
+        "upstream gone, limiting or failing: the stored tag is served, marked STALE",
+        arguments: ["stopped", "429", "500", "403"])
     func stale(_ weather: String) async throws {
         let upstream = try ScriptedUpstream()
         let image = upstream.addImage(repository: "library/nginx", tag: "latest")

@@ -134,7 +134,8 @@ import Testing
             let connection = try await RawConnection.connect(server.port)
             let host = "Host: localhost\r\n\r\n"
             try await connection.send(
-                "GET /v2/library/nginx/blobs/\(digest) HTTP/1.1\r\n\(host)GET /v2/ HTTP/1.1\r\n\(host)HEAD /v2/ HTTP/1.1\r\n\(host)")
+                "GET /v2/library/nginx/blobs/\(digest) HTTP/1.1\r\n\(host)GET /v2/ HTTP/1.1\r\n\(host)HEAD /v2/ HTTP/1.1\r\n\(host)"
+            )
             #expect(try await connection.readHead().status == 200)
             #expect(try await connection.readToEnd().bytes == first)
             #expect(try await connection.readHead().status == 200)
