@@ -81,7 +81,9 @@ extension PullThroughCache {
         if !self.store.catalog.holds(digest, in: source.repository) { self.store.link(digest, to: source.repository) }
         self.store.noteUse(of: digest, content: content)
         return ManifestAnswer(
-            digest: digest, mediaType: facts.mediaType, body: .stored(content), state: state, age: entry.map(self.age(of:)),
+            digest: digest, mediaType: facts.mediaType, body: .stored(content), state: state,
+            // A tag read back from a layout was confirmed nobody knows when.
+            age: entry.flatMap { $0.fetchedAt > 0 ? self.age(of: $0) : nil },
             lifetime: entry.map { max(0, self.remainingLifetime(of: $0, source)) })
     }
 
@@ -109,14 +111,17 @@ extension PullThroughCache {
         _ tag: Tag, in source: RoutedRepository, method: ManifestMethod,
         _ completion: @escaping @Sendable (Result<ManifestAnswer, PullThroughError>) -> Void
     ) {
-        guard let entry = self.store.catalog.tag(tag, in: source.repository), self.store.catalog.content(entry.digest) != nil
-        else {
+        guard let entry = self.store.catalog.tag(tag, in: source.repository) else {
             self.start(completion) { try await self.unknownTag(tag, in: source, method: method) }
             return
         }
         let once = Once(completion)
         self.start({ once($0) }) {
-            try await withThrowingTaskGroup(of: Void.self) { group in
+            // The journal may know a name whose content it lost; the disk may have it all the same.
+            guard try await self.store.run({ self.store.adopt(entry.digest, in: source.repository) }) else {
+                return try await self.unknownTag(tag, in: source, method: method)
+            }
+            return try await withThrowingTaskGroup(of: Void.self) { group in
                 // Whoever has something to show does not wait long for something newer; the question goes on.
                 group.addTask {
                     try await Task.sleep(for: self.freshness.patience)

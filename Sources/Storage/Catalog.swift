@@ -190,7 +190,7 @@ package final class Catalog: Sendable {
         for shard in self.repositories {
             let repositories = shard.repositories.withLock { Array($0) }
             for (name, repository) in repositories {
-                for digest in repository.contents where self.content(digest) != nil { try emit(.link(digest, name)) }
+                for digest in repository.contents { try emit(.link(digest, name)) }
                 for (tag, entry) in repository.tags {
                     try emit(.tag(tag, name, entry.digest, fetchedAt: entry.fetchedAt))
                 }

@@ -136,6 +136,15 @@ extension ContentStore {
                     ])
             }
         }
+        if opened == nil || opened?.replay.damage == .unreadable {
+            // Nothing could be replayed: the layouts still know the names, if there are any.
+            var names = 0
+            try LayoutReader(root: root).records { record in
+                names += 1
+                catalog.apply(record)
+            }
+            if names > 0 { logger.warning("Read names back from the image layouts", metadata: ["records": "\(names)"]) }
+        }
         let written = try JournalCompaction.write(in: root, generation: generation, store: identity.id) {
             try catalog.snapshot($0)
         }

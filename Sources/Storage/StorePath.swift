@@ -83,6 +83,17 @@ package enum StoreLayout {
         StorePath("repositories/\(repository.namespace)/\(repository.name)/_oci")
     }
 
+    /// A folder on the way to a layout, by names found on the disk; nil for names that no repository has.
+    static func repositoryFolder(_ namespace: Namespace, _ components: [String]) -> StorePath? {
+        guard !components.isEmpty else { return StorePath("repositories/\(namespace)") }
+        guard let name = try? RepositoryName(parsing: components.joined(separator: "/")) else { return nil }  // not one of ours
+        return StorePath("repositories/\(namespace)/\(name)")
+    }
+
+    static func layoutBlobs(_ algorithm: Digest.Algorithm, in repository: QualifiedRepository) -> StorePath {
+        StorePath("\(Self.layout(repository))/blobs/\(algorithm.rawValue)")
+    }
+
     package static func layoutFile(_ repository: QualifiedRepository) -> StorePath {
         StorePath("\(Self.layout(repository))/oci-layout")
     }

@@ -1,0 +1,55 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// What a start finds on the disk and makes of it, seen by a client.
+@Suite struct ServerRecoveryTests {
+    @Test("with the journal gone or full of NULs, names come back from the layouts and content by its hash", arguments: [true, false])
+    func lostJournal(_ isRemoved: Bool) async throws {
+        let folder = try TemporaryDirectory()
+        let upstream = try ScriptedUpstream()
+        let image = upstream.addImage(repository: "library/nginx", tag: "latest")
+        let options = ServerHarness.Options(storePath: folder.path("store"))
+        try await ServerHarness.run(upstream, options) { server async throws in
+            _ = try await server.get("/v2/library/nginx/manifests/latest")
+            for blob in image.blobs { _ = try await server.blob(blob.digest) }
+            for blob in image.blobs { try await server.waitUntilStored(blob.digest) }
+            try await server.waitUntilStored(image.manifestDigest)
+        }
+        upstream.stop()
+        let journal = folder.path("store", "journal.jsonl")
+        try FileManager.default.removeItem(atPath: journal)
+        if !isRemoved { try Data(count: 4096).write(to: URL(fileURLWithPath: journal)) }
+        try await ServerHarness.run(upstream, options) { server async throws in
+            let response = try await server.get("/v2/library/nginx/manifests/latest")
+            #expect(response.header("x-amargo-cache") == "STALE")
+            #expect(response.body == image.manifest.bytes)
+            for blob in image.blobs { #expect(try await server.blob(blob.digest).body == blob.bytes) }
+        }
+    }
+
+    @Test("a blob that somebody deletes or shortens on the disk is fetched anew, never served wrong", arguments: [true, false])
+    func damagedFile(_ isRemoved: Bool) async throws {
+        let folder = try TemporaryDirectory()
+        let upstream = try ScriptedUpstream()
+        let bytes = Fixtures.pseudoRandomBytes(count: 200_000, seed: 51)
+        let digest = upstream.addBlob(bytes, in: "library/nginx")
+        let options = ServerHarness.Options(storePath: folder.path("store"))
+        try await ServerHarness.run(upstream, options) { server async throws in
+            _ = try await server.blob(digest)
+            try await server.waitUntilStored(digest)
+        }
+        let hex = digest.dropFirst(7)
+        let file = folder.path("store", "blobs", "sha256", String(hex.prefix(2)), String(hex))
+        try FileManager.default.removeItem(atPath: file)
+        if !isRemoved { try Data(bytes.prefix(1000)).write(to: URL(fileURLWithPath: file)) }
+        try await ServerHarness.run(upstream, options) { server async throws in
+            for _ in 0..<2 {
+                let response = try await server.blob(digest)
+                #expect(response.isComplete)
+                #expect(response.body == bytes)
+            }
+            #expect(upstream.requests("GET", contains: digest).count == 2)
+        }
+    }
+}
