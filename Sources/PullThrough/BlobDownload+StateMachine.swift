@@ -85,6 +85,15 @@ extension BlobDownload {
             }
         }
 
+        /// Whether what has come is right as far as anybody knows, and more of it may come another time.
+        package var isWorthKeeping: Bool {
+            guard case .failed(let error) = self.phase else { return false }
+            switch error.code {
+            case .upstreamUnavailable, .upstreamTimeout, .unavailable: return true
+            default: return false
+            }
+        }
+
         // MARK: - Events. Each says whether followers have something new.
 
         package mutating func began(size: Int64?) -> Bool {
@@ -98,6 +107,13 @@ extension BlobDownload {
             let before = self.released
             self.watermark = watermark
             return self.released > before
+        }
+
+        /// Begins from nothing again; only before anybody had a byte.
+        package mutating func restarted() -> Bool {
+            guard case .waiting = self.phase else { return false }
+            self.watermark = 0
+            return true
         }
 
         package mutating func verified() -> Bool {

@@ -86,12 +86,12 @@ package final class BlobDownload: Sendable {
                 self.change { $0.stored() }
                 return
             }
-            if let expected = self.store.catalog.expectedSize(of: self.digest, in: self.source.repository) {
-                // With the size known, a lack of room shows before the upstream is asked.
+            let expected = self.store.catalog.expectedSize(of: self.digest, in: self.source.repository)
+            if expected != nil || self.store.hasPartial(self.digest) {
+                // With the size known, a lack of room shows before the upstream is asked; a partial says where to go on.
                 try await self.store.run { try self.prepareForStoring(size: expected) }
             }
-            try await BlobTransfer(digest: self.digest, source: self.source, intake: intake, logger: self.logger)
-                .run { self.shared.withLock { $0.machine.watermark } }
+            try await self.transfer(intake)
             try await self.store.run { try self.verify() }
             self.change { $0.verified() }
             try await self.store.run { try self.publish() }
@@ -105,10 +105,40 @@ package final class BlobDownload: Sendable {
             self.logger.warning("[\(self.source.upstream.name)] Download of \(self.digest) failed: \(failure)")
             self.change { $0.failed(failure) }
         }
-        self.spool.withLock { spool in
-            spool.writer = nil
-            spool.reservation = nil
+        self.store.submit { self.release() }
+    }
+
+    private func transfer(_ intake: BlobIntake) async throws {
+        let transfer = BlobTransfer(digest: self.digest, source: self.source, logger: self.logger)
+        do {
+            try await transfer.run(into: intake) { self.shared.withLock { $0.machine.watermark } }
+        } catch let error as UpstreamError where error.code == .rangeIgnored {
+            // What an earlier process left cannot be gone on with; nobody has had a byte of it yet.
+            guard self.restart() else { throw error }
+            try await transfer.run(into: BlobIntake(sink: self, store: self.store)) {
+                self.shared.withLock { $0.machine.watermark }
+            }
         }
+    }
+
+    private func restart() -> Bool {
+        var restarts = false
+        self.change { machine in
+            restarts = machine.restarted()
+            return false
+        }
+        if restarts { self.spool.withLock { $0.writer = nil } }
+        return restarts
+    }
+
+    /// Lets go of the spool file: what has come is kept when it was the upstream that failed. Blocks.
+    private func release() {
+        let keeps = self.shared.withLock { $0.machine.isWorthKeeping }
+        let writer = self.spool.withLock { spool in
+            spool.reservation = nil
+            return spool.writer.take()
+        }
+        if keeps, let writer { self.store.keep(writer) }
     }
 
     /// There is nobody to run it any more.
@@ -129,6 +159,11 @@ package final class BlobDownload: Sendable {
                 spool.reservation = try self.store.capacity.reserve(bytes, for: self.source.repository.namespace)
                 let writer = try self.store.makeWriter(for: self.digest)
                 self.spoolFile.withLock { $0 = writer.file }
+                if writer.byteCount > 0 {
+                    let resumed = writer.byteCount
+                    self.logger.notice("[\(self.source.upstream.name)] Going on with blob \(self.digest) at byte \(resumed)")
+                    self.change { $0.advanced(to: resumed) }
+                }
                 spool.writer = consume writer
             }
         } catch let error as StorageError {

@@ -124,8 +124,8 @@ package final class BlobRelay: Sendable {
         self.intake.withLock { $0 = intake }
         if self.state.withLock({ $0.isCancelled }) { return }
         do {
-            try await BlobTransfer(digest: self.digest, source: self.source, intake: intake, logger: self.logger)
-                .run { self.state.withLock { $0.received } }
+            try await BlobTransfer(digest: self.digest, source: self.source, logger: self.logger)
+                .run(into: intake) { self.state.withLock { $0.received } }
             try self.verify()
             self.change { state in
                 state.isVerified = true

@@ -11,11 +11,10 @@ struct BlobTransfer {
 
     let digest: Digest
     let source: RoutedRepository
-    let intake: BlobIntake
     let logger: Logger
 
     /// - Parameter position: the byte from which on the content is still wanted.
-    func run(position: () -> Int64) async throws {
+    func run(into intake: BlobIntake, position: () -> Int64) async throws {
         var budget = Self.resumes
         var mark = position()
         while true {
@@ -23,13 +22,13 @@ struct BlobTransfer {
                 let start = position()
                 try await self.source.upstream.client.blob(
                     self.digest, in: self.source.repository.name, range: start == 0 ? .whole : .from(start, through: nil),
-                    receiver: self.intake)
-                try await self.intake.waitUntilIdle()
+                    receiver: intake)
+                try await intake.waitUntilIdle()
                 return
             } catch let error as UpstreamError {
-                if let failure = self.intake.failure { throw failure }
+                if let failure = intake.failure { throw failure }
                 guard error.code == .interrupted, budget > 0 else { throw error }
-                try await self.intake.waitUntilIdle()
+                try await intake.waitUntilIdle()
                 if position() - mark >= Self.progress {
                     mark = position()
                     budget = Self.resumes

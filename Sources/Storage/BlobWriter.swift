@@ -4,7 +4,7 @@ import SystemPackage
 
 /// A blob on its way into the store: a named file in `spool/`, written and hashed in one pass.
 ///
-/// Must end exactly once: `publish` gives it its final name, `keep` leaves it to be resumed, and in every other case
+/// Must end exactly once: `publish` gives it its final name, `ContentStore.keep` leaves it to be resumed, and in every other case
 /// the file goes with the value. All calls block: thread pool only.
 package struct BlobWriter: ~Copyable {
     /// What the content is said to be; only content with this digest is ever published.
@@ -20,10 +20,20 @@ package struct BlobWriter: ~Copyable {
     /// Bytes that are in the file and in the hash.
     package var byteCount: Int64 { self.verifier.byteCount }
 
-    /// Creates the spool file. Mode 0444 from the start: a published file is never opened for writing again.
+    /// Creates the spool file. It becomes 0444 when it is published, and is never opened for writing after that.
     init(for digest: Digest, number: UInt64, in root: StoreRoot) throws {
-        let path = StoreLayout.partial(digest, number)
-        let descriptor = try root.open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o444)
+        try self.init(digest, StoreLayout.partial(digest, number), root, flags: O_CREAT | O_EXCL)
+    }
+
+    /// Opens what an earlier download left and hashes it again: nothing on the disk is believed.
+    static func resuming(_ digest: Digest, at path: StorePath, in root: StoreRoot) throws -> BlobWriter {
+        var writer = try BlobWriter(digest, path, root, flags: 0)
+        writer.verifier = try writer.file.digest(digest.algorithm)
+        return writer
+    }
+
+    private init(_ digest: Digest, _ path: StorePath, _ root: StoreRoot, flags: CInt) throws {
+        let descriptor = try root.open(path, O_RDWR | O_NOFOLLOW | flags, mode: 0o600)
         do {
             self.file = ReadableFile(descriptor: try root.open(path, O_RDONLY | O_NOFOLLOW), size: 0)
         } catch {
@@ -65,6 +75,12 @@ package struct BlobWriter: ~Copyable {
     /// The hash so far, for a reader that goes on without this file.
     package func verifierCopy() -> DigestVerifier { self.verifier.copy() }
 
+    /// Leaves the file where it is, for a later download to go on with.
+    consuming func keep() -> PartialTable.Entry {
+        self.isFinished = true
+        return PartialTable.Entry(path: self.path, size: self.byteCount)
+    }
+
     /// Makes the bytes durable and visible under their digest: fdatasync, rename, fsync of the folder.
     ///
     /// - Throws: when the content is not its digest, or a call failed; the spool file is gone then. A file whose sync
@@ -73,6 +89,8 @@ package struct BlobWriter: ~Copyable {
         guard self.verifier.digest() == self.digest else {
             throw StorageError(.digestMismatch, "the content is not \(self.digest)")
         }
+        // Any user of this host may read what is stored; nobody may change it.
+        guard fchmod(self.descriptor, 0o444) == 0 else { throw StorageError(.current, "protect \(self.digest)") }
         guard fdatasync(self.descriptor) == 0 else { throw StorageError(.current, "sync \(self.digest)") }
         let target = StoreLayout.blob(self.digest)
         if try self.root.renameExclusively(self.path, to: target) {

@@ -154,14 +154,20 @@ extension ContentStore {
             logger: logger, snapshot: { try catalog.snapshot($0) })
     }
 
-    /// Removes what earlier processes left in `spool/`.
+    /// Removes what earlier processes left in `spool/`, but for what is worth going on with.
     private func cleanSpool() throws {
         for name in try self.root.entries(of: StoreLayout.spool) {
             guard let entry = SpoolName(name) else {
                 self.logger.warning("Something in spool/ is not ours and stays", metadata: ["name": "\(name.prefix(200))"])
                 continue
             }
-            try self.root.remove(StoreLayout.spoolEntry(entry))
+            let path = StoreLayout.spoolEntry(entry)
+            if let status = try self.root.status(of: path), status.isRegular, status.size >= PartialTable.minimumSize {
+                let surplus = self.partials.insert(.init(path: path, size: status.size), for: entry.digest)
+                if let surplus { try self.root.remove(surplus.path) }
+            } else {
+                try self.root.remove(path)
+            }
         }
     }
 

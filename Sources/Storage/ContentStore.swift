@@ -23,6 +23,7 @@ package final class ContentStore: Sendable {
     private let pools: StorePools
     private let files: OpenFileTable
     private let now: @Sendable () -> Int64
+    let partials = PartialTable()
     private let spoolNumber: Atomic<UInt64>
 
     init(
@@ -38,7 +39,10 @@ package final class ContentStore: Sendable {
         self.pools = pools
         self.files = OpenFileTable(capacity: openFiles)
         self.layouts = LayoutWriter(root: root, catalog: catalog)
-        self.capacity = CapacityLedger(configuration: configuration, catalog: catalog, root: root) { 2 * journal.size }
+        let partials = self.partials
+        self.capacity = CapacityLedger(configuration: configuration, catalog: catalog, root: root) {
+            2 * journal.size + partials.bytes
+        }
         self.logger = logger
         self.now = now
         self.spoolNumber = Atomic(UInt64(getpid()) << 32)
@@ -127,8 +131,28 @@ package final class ContentStore: Sendable {
 
     // MARK: - Storing
 
-    /// A new spool file for content of this digest. Blocks.
+    /// Whether an earlier download of this digest left something to go on with.
+    package func hasPartial(_ digest: Digest) -> Bool { self.partials.contains(digest) }
+
+    /// Keeps what a download has got so far, if it is worth it. Blocks.
+    package func keep(_ writer: consuming BlobWriter) {
+        guard writer.byteCount >= PartialTable.minimumSize else { return }
+        let digest = writer.digest
+        guard let surplus = self.partials.insert(writer.keep(), for: digest) else { return }
+        try? self.root.remove(surplus.path)  // best effort: the next start removes it
+    }
+
+    /// A spool file for content of this digest: a new one, or what an earlier download left, hashed again. Blocks.
     package func makeWriter(for digest: Digest) throws -> BlobWriter {
+        if let partial = self.partials.take(digest) {
+            do {
+                return try BlobWriter.resuming(digest, at: partial.path, in: self.root)
+            } catch {
+                self.logger.warning(
+                    "A partial download cannot be resumed", metadata: ["digest": "\(digest)", "error": "\(error)"])
+                try? self.root.remove(partial.path)  // the failure above is the news
+            }
+        }
         let number = self.spoolNumber.add(1, ordering: .relaxed).newValue
         return try BlobWriter(for: digest, number: number, in: self.root)
     }

@@ -4,7 +4,9 @@ import Testing
 
 /// What a start finds on the disk and makes of it, seen by a client.
 @Suite struct ServerRecoveryTests {
-    @Test("with the journal gone or full of NULs, names come back from the layouts and content by its hash", arguments: [true, false])
+    @Test(
+        "with the journal gone or full of NULs, names come back from the layouts and content by its hash",
+        arguments: [true, false])
     func lostJournal(_ isRemoved: Bool) async throws {
         let folder = try TemporaryDirectory()
         let upstream = try ScriptedUpstream()
@@ -50,6 +52,52 @@ import Testing
                 #expect(response.body == bytes)
             }
             #expect(upstream.requests("GET", contains: digest).count == 2)
+        }
+    }
+
+    /// What the disk and the upstream make of a partial download after a restart.
+    enum Aftermath: CaseIterable, Sendable {
+        case resumed, rangeIgnored, damaged
+    }
+
+    @Test("a large download that broke off is gone on with after a restart, hashed again", arguments: Aftermath.allCases)
+    func partial(_ aftermath: Aftermath) async throws {
+        let folder = try TemporaryDirectory()
+        let upstream = try ScriptedUpstream()
+        let bytes = Fixtures.pseudoRandomBytes(count: 24 << 20, seed: 52)
+        let digest = upstream.addBlob(bytes, in: "library/nginx")
+        upstream.script(.blob(digest), .closeAfter(bytes: 20 << 20))
+        upstream.scriptForever(.blob(digest), .status(500))
+        let options = ServerHarness.Options(storePath: folder.path("store"))
+        try await ServerHarness.run(upstream, options) { server async throws in
+            let response = try await server.blob(digest)
+            #expect(!response.isComplete)
+            try await eventually("the download has ended") { server.cache.downloads.count == 0 }
+        }
+        let spool = folder.path("store", "spool")
+        let name = try #require(try FileManager.default.contentsOfDirectory(atPath: spool).first)
+        if aftermath == .damaged {
+            let handle = try #require(FileHandle(forUpdatingAtPath: "\(spool)/\(name)"))
+            try handle.seek(toOffset: 1000)
+            try handle.write(contentsOf: Data([bytes[1000] ^ 1]))
+            try handle.close()
+        }
+        upstream.clearScripts()
+        if aftermath == .rangeIgnored { upstream.scriptForever(.blob(digest), .ignoreRange) }
+        let before = upstream.requests.count
+        try await ServerHarness.run(upstream, options) { server async throws in
+            let response = try await server.blob(digest)
+            let ranges = upstream.requests.dropFirst(before).map { $0.header("range") }
+            #expect(ranges.first == "bytes=\(20 << 20)-")
+            if aftermath == .damaged {
+                #expect(!response.isComplete, "the tail must not go out for content that is not its digest")
+                #expect(try await server.blob(digest).body == bytes)
+            } else {
+                #expect(response.isComplete)
+                #expect(response.body == bytes)
+            }
+            try await server.waitUntilStored(digest)
+            try await server.expectQuiet()
         }
     }
 }
