@@ -25,7 +25,18 @@ struct ConfigurationFile {
         try self.readRepositories(document, &settings)
         try self.readCache(document, &settings)
         try self.readLog(document, &settings)
+        Self.yieldBuiltIns(document, &settings)
         try Self.check(settings, in: self.path)
+    }
+
+    /// A namespace that the file gives to a repository of its own is no longer the built-in one's.
+    private static func yieldBuiltIns(_ document: Section, _ settings: inout Settings) {
+        let named = Set((try? document.section("repositories"))?.keys ?? [])  // read without error before
+        let taken = Set(settings.repositories.filter { named.contains($0.name) }.flatMap(\.namespaces))
+        for index in settings.repositories.indices where !named.contains(settings.repositories[index].name) {
+            settings.repositories[index].namespaces.removeAll { taken.contains($0) }
+        }
+        settings.repositories.removeAll { $0.namespaces.isEmpty }
     }
 
     private static func firstLine(of text: String) -> String {
@@ -70,6 +81,10 @@ struct ConfigurationFile {
     private func readRepositories(_ document: Section, _ settings: inout Settings) throws {
         guard let repositories = try document.section("repositories") else { return }
         for name in repositories.keys {
+            if try repositories.isOff(name) {
+                settings.repositories.removeAll { $0.name == name }
+                continue
+            }
             guard let section = try repositories.section(name) else { continue }
             try section.allow("upstream", "namespaces", "default", "cacheTtl")
             let existing = settings.repositories.firstIndex { $0.name == name }

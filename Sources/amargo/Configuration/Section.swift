@@ -59,6 +59,13 @@ struct Section {
         return node
     }
 
+    /// Whether a key holds `false` instead of a section: what it names shall not be there.
+    func isOff(_ key: String) throws -> Bool {
+        guard case .scalar(let scalar)? = self.value(key) else { return false }
+        guard scalar.string == "false" else { throw self.error(key, "must hold keys and values, or false to remove it") }
+        return true
+    }
+
     func section(_ key: String) throws -> Section? {
         guard let node = self.value(key) else { return nil }
         return try Section(node, self.dotted(key), self.file)

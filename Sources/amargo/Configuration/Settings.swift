@@ -35,20 +35,28 @@ struct Settings {
 
     static let defaultTtl: Int64 = 1800
 
-    /// Docker Hub as a registry, and the names under which images refer to it.
-    static func dockerHub() throws -> Repository {
-        guard let address = UpstreamAddress("https://registry-1.docker.io") else {
-            throw SettingsError("the built-in address of Docker Hub does not parse")
+    /// The registries that are there without being configured: the public ones that images are commonly named after.
+    static func builtInRepositories() throws -> [Repository] {
+        let known: [(name: String, address: String, namespaces: [String])] = [
+            ("docker", "https://registry-1.docker.io", ["docker.io", "index.docker.io", "registry-1.docker.io"]),
+            ("ghcr", "https://ghcr.io", ["ghcr.io"]),
+            ("quay", "https://quay.io", ["quay.io"]),
+            ("kubernetes", "https://registry.k8s.io", ["registry.k8s.io"]),
+            ("gcr", "https://gcr.io", ["gcr.io"]),
+            ("mcr", "https://mcr.microsoft.com", ["mcr.microsoft.com"]),
+            ("ecr-public", "https://public.ecr.aws", ["public.ecr.aws"]),
+        ]
+        return try known.map { name, text, namespaces in
+            guard let address = UpstreamAddress(text) else { throw SettingsError("the built-in address \(text) does not parse") }
+            return Repository(
+                name: name, upstream: address, namespaces: try namespaces.map { try Namespace(parsing: $0) },
+                isDefault: name == "docker", cacheTtl: Self.defaultTtl, maxSize: 0)
         }
-        return Repository(
-            name: "docker", upstream: address,
-            namespaces: try ["docker.io", "index.docker.io", "registry-1.docker.io"].map { try Namespace(parsing: $0) },
-            isDefault: true, cacheTtl: Self.defaultTtl, maxSize: 0)
     }
 
     init(storePath: String) throws {
         self.storePath = storePath
-        self.repositories = [try Self.dockerHub()]
+        self.repositories = try Self.builtInRepositories()
     }
 }
 
