@@ -14,6 +14,7 @@ package final class BlobDownload: Sendable {
     package let source: RoutedRepository
     private let store: ContentStore
     private let table: DownloadTable
+    private let absences: NegativeAnswers
     private let logger: Logger
     private let shared = Mutex(Shared())
     private let spool = Mutex(Spool())
@@ -32,11 +33,15 @@ package final class BlobDownload: Sendable {
         var handover: DigestVerifier?
     }
 
-    package init(digest: Digest, source: RoutedRepository, store: ContentStore, table: DownloadTable, logger: Logger) {
+    init(
+        digest: Digest, source: RoutedRepository, store: ContentStore, table: DownloadTable, absences: NegativeAnswers,
+        logger: Logger
+    ) {
         self.digest = digest
         self.source = source
         self.store = store
         self.table = table
+        self.absences = absences
         self.logger = logger
     }
 
@@ -62,6 +67,9 @@ package final class BlobDownload: Sendable {
 
     /// The growing file; there is one when a step says `send`.
     package var file: ReadableFile? { self.spoolFile.withLock { $0 } }
+
+    /// Bytes from the start that followers may have now.
+    package var releasedCount: Int64 { self.shared.withLock { $0.machine.released } }
 
     /// Size in bytes, once known.
     package var size: Int64? { self.shared.withLock { $0.machine.size } }
@@ -100,6 +108,7 @@ package final class BlobDownload: Sendable {
         } catch is Detached {
             // Followers have been told to go on alone.
         } catch {
+            self.absences.note(error, .digest(self.digest), in: self.source.repository)
             self.table.remove(self)
             let failure = PullThroughError(error)
             self.logger.warning("[\(self.source.upstream.name)] Download of \(self.digest) failed: \(failure)")

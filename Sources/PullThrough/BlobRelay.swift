@@ -17,7 +17,10 @@ package final class BlobRelay: Sendable {
     private let store: ContentStore
     private let logger: Logger
     private let state: Mutex<State>
-    private let verifier: Mutex<DigestVerifier>
+    /// Nil for a part, which nothing can be said about.
+    private let verifier: Mutex<DigestVerifier?>
+    /// The last byte that is wanted; nil for the end of the blob.
+    private let last: Int64?
     private let intake = Mutex<BlobIntake?>(nil)
 
     private struct State {
@@ -56,6 +59,21 @@ package final class BlobRelay: Sendable {
         state.withheldBytes = withheld.readableBytes
         self.state = Mutex(state)
         self.verifier = Mutex(verifier)
+        self.last = nil
+    }
+
+    /// A relay of the bytes from `first` up to, not including, `end` of a blob that is still arriving.
+    init(partOf download: BlobDownload, from first: Int64, to end: Int64, store: ContentStore, logger: Logger) {
+        self.digest = download.digest
+        self.source = download.source
+        self.store = store
+        self.logger = logger
+        self.start = first
+        self.last = end - 1
+        var state = State(received: first)
+        state.size = download.size
+        self.state = Mutex(state)
+        self.verifier = Mutex(nil)
     }
 
     // MARK: - Reading
@@ -125,11 +143,11 @@ package final class BlobRelay: Sendable {
         if self.state.withLock({ $0.isCancelled }) { return }
         do {
             try await BlobTransfer(digest: self.digest, source: self.source, logger: self.logger)
-                .run(into: intake) { self.state.withLock { $0.received } }
+                .run(into: intake, through: self.last) { self.state.withLock { $0.received } }
             try self.verify()
             self.change { state in
                 state.isVerified = true
-                state.size = state.received
+                if self.last == nil { state.size = state.received }
                 state.readyBytes += state.withheldBytes
                 state.ready += state.withheld
                 state.withheld = []
@@ -143,7 +161,13 @@ package final class BlobRelay: Sendable {
 
     private func verify() throws {
         let (received, size) = self.state.withLock { ($0.received, $0.size) }
-        guard size == nil || size == received, self.verifier.withLock({ $0.digest() }) == self.digest else {
+        if let last = self.last {
+            guard received == last + 1 else {
+                throw PullThroughError(.invalidUpstreamResponse, "the upstream sent less of \(self.digest) than asked for")
+            }
+            return
+        }
+        guard size == nil || size == received, self.verifier.withLock({ $0?.digest() }) == self.digest else {
             self.logger.warning("[\(self.source.upstream.name)] Relayed content is not \(self.digest)")
             throw PullThroughError(.invalidUpstreamResponse, "the upstream sent other content than \(self.digest)")
         }
@@ -167,16 +191,18 @@ extension BlobRelay: BlobIntake.Sink {
     func take(_ parts: [ByteBuffer]) throws {
         guard !parts.isEmpty else { return }
         self.verifier.withLock { verifier in
-            for part in parts { part.withUnsafeReadableBytes { verifier.update($0) } }
+            for part in parts { part.withUnsafeReadableBytes { verifier?.update($0) } }
         }
+        // A part of a blob has no tail: nothing would ever be known that could release it.
+        let tail = self.last == nil ? Int(BlobDownload.tail) : 0
         self.change { state in
             for part in parts where part.readableBytes > 0 {
                 state.received += Int64(part.readableBytes)
                 state.withheld.append(part)
                 state.withheldBytes += part.readableBytes
             }
-            while state.withheldBytes > Int(BlobDownload.tail), var part = state.withheld.popFirst() {
-                let excess = state.withheldBytes - Int(BlobDownload.tail)
+            while state.withheldBytes > tail, var part = state.withheld.popFirst() {
+                let excess = state.withheldBytes - tail
                 if part.readableBytes > excess, let released = part.readSlice(length: excess) {
                     state.withheld.prepend(part)
                     part = released

@@ -13,15 +13,18 @@ struct BlobTransfer {
     let source: RoutedRepository
     let logger: Logger
 
-    /// - Parameter position: the byte from which on the content is still wanted.
-    func run(into intake: BlobIntake, position: () -> Int64) async throws {
+    /// - Parameters:
+    ///   - last: the last byte that is wanted; nil for the end of the blob.
+    ///   - position: the byte from which on the content is still wanted.
+    func run(into intake: BlobIntake, through last: Int64? = nil, position: () -> Int64) async throws {
         var budget = Self.resumes
         var mark = position()
         while true {
             do {
                 let start = position()
                 try await self.source.upstream.client.blob(
-                    self.digest, in: self.source.repository.name, range: start == 0 ? .whole : .from(start, through: nil),
+                    self.digest, in: self.source.repository.name,
+                    range: start == 0 && last == nil ? .whole : .from(start, through: last),
                     receiver: intake)
                 try await intake.waitUntilIdle()
                 return

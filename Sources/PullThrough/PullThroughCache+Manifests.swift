@@ -52,13 +52,25 @@ extension PullThroughCache {
     package func storedManifest(_ reference: Reference, in source: RoutedRepository) -> ManifestAnswer? {
         switch reference {
         case .digest(let digest):
-            return self.shelved(digest, in: source, state: .hit, entry: nil)
+            return self.isServable(digest, in: source) ? self.shelved(digest, in: source, state: .hit, entry: nil) : nil
         case .tag(let tag):
             guard let entry = self.store.catalog.tag(tag, in: source.repository),
-                self.remainingLifetime(of: entry, source) > 0
+                self.remainingLifetime(of: entry, source) > 0, self.isServable(entry.digest, in: source)
             else { return nil }
             return self.shelved(entry.digest, in: source, state: .hit, entry: entry)
         }
+    }
+
+    /// Whether a stored manifest leads to something: with its upstream down, an image that is stored in part would only keep
+    /// an engine from going where it can be had whole.
+    private func isServable(_ digest: Digest, in source: RoutedRepository) -> Bool {
+        guard source.upstream.client.status.isDown, let facts = self.store.catalog.content(digest)?.manifest else { return true }
+        return self.isComplete(facts)
+    }
+
+    private static func incomplete(_ reference: Reference, _ reason: String) -> PullThroughError {
+        PullThroughError(
+            .notFound(.manifestUnknown), "\(reference) is stored only in part, and the rest cannot be had now: \(reason)")
     }
 
     /// A manifest by whatever it takes. The completion is called once, from anywhere.
@@ -90,19 +102,36 @@ extension PullThroughCache {
     // MARK: - By digest
 
     private func manifest(by digest: Digest, in source: RoutedRepository, method: ManifestMethod) async throws -> ManifestAnswer {
-        if let answer = self.shelved(digest, in: source, state: .hit, entry: nil) { return answer }
+        if let answer = try await self.stored(digest, in: source) { return answer }
         if let arrived = self.arrivedManifests.withLock({ $0[digest] }) { return Self.answer(arrived, state: .hit) }
         if try await self.store.run({ self.store.adopt(digest, in: source.repository) }),
-            let answer = self.shelved(digest, in: source, state: .hit, entry: nil)
+            let answer = try await self.stored(digest, in: source)
         {
             return answer
         }
+        if let error = self.absences.error(.digest(digest), in: source.repository) { throw error }
         if method == .head {
-            let head = try await source.upstream.client.manifestHead(.digest(digest), in: source.repository.name)
+            let head = try await self.noting(.digest(digest), in: source) {
+                try await source.upstream.client.manifestHead(.digest(digest), in: source.repository.name)
+            }
             return ManifestAnswer(
                 digest: digest, mediaType: head.mediaType, body: .absent(size: head.size), state: .miss, age: nil, lifetime: nil)
         }
         return Self.answer(try await self.fetch(.digest(digest), in: source), state: .miss)
+    }
+
+    /// The stored manifest, unless it is stored in part and its upstream, asked once more, is still down.
+    private func stored(_ digest: Digest, in source: RoutedRepository) async throws -> ManifestAnswer? {
+        if !self.isServable(digest, in: source) {
+            do {
+                _ = try await source.upstream.client.manifestHead(.digest(digest), in: source.repository.name)
+            } catch {
+                if !self.isServable(digest, in: source) {
+                    throw Self.incomplete(.digest(digest), PullThroughError(error).message)
+                }
+            }
+        }
+        return self.shelved(digest, in: source, state: .hit, entry: nil)
     }
 
     // MARK: - By tag
@@ -125,7 +154,9 @@ extension PullThroughCache {
                 // Whoever has something to show does not wait long for something newer; the question goes on.
                 group.addTask {
                     try await Task.sleep(for: self.freshness.patience)
-                    if let answer = self.stale(entry, in: source, reason: "the upstream is slow to confirm the tag") {
+                    if self.isServable(entry.digest, in: source),
+                        let answer = self.stale(entry, in: source, reason: "the upstream is slow to confirm the tag")
+                    {
                         once(.success(answer))
                     }
                 }
@@ -157,6 +188,7 @@ extension PullThroughCache {
                 self.store.removeTag(tag, in: source.repository)
                 throw failure
             }
+            guard self.isServable(entry.digest, in: source) else { throw Self.incomplete(.tag(tag), failure.message) }
             guard let answer = self.stale(entry, in: source, reason: failure.message) else { throw failure }
             self.logger.warning(
                 "[\(source.upstream.name)] Serving the stored manifest \(source.repository.name):\(tag): \(failure)")
@@ -172,6 +204,7 @@ extension PullThroughCache {
             return try await self.moved(
                 tag, .digest(recent.digest, recent.mediaType, size: recent.size), in: source, method: method)
         }
+        if let error = self.absences.error(.tag(tag), in: source.repository) { throw error }
         // It may have been stored since the first look.
         if let answer = self.storedManifest(.tag(tag), in: source) { return answer }
         guard method == .head else {
@@ -208,7 +241,9 @@ extension PullThroughCache {
     private func ask(_ tag: Tag, in source: RoutedRepository) async throws -> TagVerdict {
         let key = ManifestKey(repository: source.repository, reference: .tag(tag))
         return try await self.headFlights.run(key) {
-            let head = try await source.upstream.client.manifestHead(.tag(tag), in: source.repository.name)
+            let head = try await self.noting(.tag(tag), in: source) {
+                try await source.upstream.client.manifestHead(.tag(tag), in: source.repository.name)
+            }
             guard let digest = head.digest else { return .unspecified }
             self.recentTags.set(
                 tag, in: source.repository,
@@ -225,7 +260,9 @@ extension PullThroughCache {
         return try await self.manifestFlights.run(key) {
             // Another flight may have landed between the caller's last look and the start of this one.
             if let arrived = self.arrived(reference, in: source) { return arrived }
-            let response = try await source.upstream.client.manifest(reference, in: source.repository.name)
+            let response = try await self.noting(reference, in: source) {
+                try await source.upstream.client.manifest(reference, in: source.repository.name)
+            }
             var expected: Digest?
             if case .digest(let digest) = reference { expected = digest }
             let manifest = try ManifestContent(
@@ -241,6 +278,12 @@ extension PullThroughCache {
             self.keep(manifest, in: source)
             return manifest
         }
+    }
+
+    /// The image for linux/amd64 of a stored or just arrived index, for clients that know no index.
+    package func defaultImage(of index: Digest) -> Digest? {
+        let facts = self.store.catalog.content(index)?.manifest ?? self.arrivedManifests.withLock { $0[index]?.facts }
+        return facts?.children.first { $0.role == .manifest && $0.platform == "linux/amd64" }?.digest
     }
 
     private func arrived(_ reference: Reference, in source: RoutedRepository) -> ManifestContent? {

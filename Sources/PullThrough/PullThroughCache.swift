@@ -16,6 +16,7 @@ package final class PullThroughCache: Sendable {
     let logger: Logger
     let freshness = FreshnessPolicy()
     let recentTags = RecentTags()
+    let absences: NegativeAnswers
     let manifestFlights = SingleFlight<ManifestKey, ManifestContent>()
     let headFlights = SingleFlight<ManifestKey, TagVerdict>()
     /// Manifests that have come and are not on the shelf yet.
@@ -28,15 +29,18 @@ package final class PullThroughCache: Sendable {
         let reference: Reference
     }
 
-    /// - Parameter now: Unix seconds of the wall clock.
+    /// - Parameters:
+    ///   - absenceLifetime: how long an upstream's 404 is believed.
+    ///   - now: Unix seconds of the wall clock.
     package init(
         store: ContentStore, directory: UpstreamDirectory, service: DownloadService, logger: Logger,
-        now: @escaping @Sendable () -> Int64
+        absenceLifetime: Duration = .seconds(10), now: @escaping @Sendable () -> Int64
     ) {
         self.store = store
         self.service = service
         self.logger = logger
         self.now = now
+        self.absences = NegativeAnswers(lifetime: absenceLifetime)
         self.directoryBox = Mutex(directory)
     }
 
@@ -52,7 +56,23 @@ package final class PullThroughCache: Sendable {
         self.freshness.lifetime(of: entry, ttl: source.upstream.cacheTtl) - self.age(of: entry)
     }
 
+    /// Whether everything that a stored manifest needs is stored as well: for an image its config and layers, for an index
+    /// at least one image.
+    func isComplete(_ facts: ManifestFacts) -> Bool {
+        if facts.mediaType.isIndex {
+            return facts.children.isEmpty
+                || facts.children.contains { edge in
+                    guard let child = self.store.catalog.content(edge.digest)?.manifest else { return false }
+                    return !child.mediaType.isIndex && self.isComplete(child)
+                }
+        }
+        return facts.children.allSatisfy { $0.role == .foreignLayer || self.store.catalog.content($0.digest) != nil }
+    }
+
     // MARK: - Blobs
+
+    /// Whether stored content is a manifest, which is not to be had as a blob.
+    package func isManifest(_ digest: Digest) -> Bool { self.store.catalog.content(digest)?.manifest != nil }
 
     /// Stored content, if it may be served to this repository. Never blocks.
     package func storedBlob(_ digest: Digest, in source: RoutedRepository) -> Catalog.Content? {
@@ -61,10 +81,17 @@ package final class PullThroughCache: Sendable {
         return content
     }
 
+    /// What the upstream said a moment ago of content that it does not have.
+    package func absence(of digest: Digest, in source: RoutedRepository) -> PullThroughError? {
+        self.absences.error(.digest(digest), in: source.repository)
+    }
+
     /// The download of absent content: the one that runs, or a new one. Never blocks.
     package func download(_ digest: Digest, in source: RoutedRepository) -> (download: BlobDownload, isNew: Bool) {
         let joined = self.downloads.join(digest) {
-            BlobDownload(digest: digest, source: source, store: self.store, table: self.downloads, logger: self.logger)
+            BlobDownload(
+                digest: digest, source: source, store: self.store, table: self.downloads, absences: self.absences,
+                logger: self.logger)
         }
         if joined.isNew, !self.service.start({ await joined.download.run() }) { joined.download.refuse() }
         return joined
@@ -88,6 +115,14 @@ package final class PullThroughCache: Sendable {
         if !self.service.start({ await relay.run() }) { relay.cancel() }
     }
 
+    /// A stream of its own for a part far ahead of what has arrived. It cannot be verified: the client's own check of the
+    /// whole covers it, as it covers every part.
+    package func relay(
+        of download: BlobDownload, from first: Int64, to end: Int64
+    ) -> BlobRelay {
+        BlobRelay(partOf: download, from: first, to: end, store: self.store, logger: self.logger)
+    }
+
     package struct BlobSize: Sendable {
         /// Bytes; nil when the upstream did not say.
         package let size: Int64?
@@ -98,11 +133,26 @@ package final class PullThroughCache: Sendable {
         _ digest: Digest, in source: RoutedRepository,
         then completion: @escaping @Sendable (Result<BlobSize, PullThroughError>) -> Void
     ) {
+        if let error = self.absences.error(.digest(digest), in: source.repository) { return completion(.failure(error)) }
         self.start(completion) {
             if try await self.store.run({ self.store.adopt(digest, in: source.repository) }) {
                 return BlobSize(size: self.store.catalog.content(digest)?.size)
             }
-            return BlobSize(size: try await source.upstream.client.blobSize(digest, in: source.repository.name))
+            return try await self.noting(.digest(digest), in: source) {
+                BlobSize(size: try await source.upstream.client.blobSize(digest, in: source.repository.name))
+            }
+        }
+    }
+
+    /// Asks an upstream and remembers for a moment when it has nothing.
+    func noting<T>(
+        _ reference: Reference, in source: RoutedRepository, _ ask: () async throws -> T
+    ) async throws -> T {
+        do {
+            return try await ask()
+        } catch {
+            self.absences.note(error, reference, in: source.repository)
+            throw error
         }
     }
 

@@ -11,7 +11,9 @@ struct BlobHandler {
     let logger: Logger
 
     func handle(_ digest: Digest, in source: RoutedRepository, _ exchange: Exchange) {
-        if let content = self.cache.storedBlob(digest, in: source) {
+        if self.cache.isManifest(digest) {
+            exchange.fail(ErrorResponse(.notFound, .blobUnknown, "\(digest) is a manifest; ask for it under manifests/"))
+        } else if let content = self.cache.storedBlob(digest, in: source) {
             self.log(.hit, digest, source)
             self.serveStored(digest, size: content.size, in: source, exchange)
         } else if exchange.isHead {
@@ -119,8 +121,11 @@ struct BlobHandler {
     }
 
     private func follow(_ digest: Digest, in source: RoutedRepository, _ exchange: Exchange) {
-        let (download, isNew) = self.cache.download(digest, in: source)
         self.log(.miss, digest, source)
+        if let error = self.cache.absence(of: digest, in: source) {
+            return exchange.fail(ErrorResponse(error, unknown: .blobUnknown))
+        }
+        let (download, isNew) = self.cache.download(digest, in: source)
         let follower = Follower(handler: self, download: download, source: source, isCollapsed: !isNew, exchange: exchange)
         follower.advance(isImpatient: false)
         // Weakly: a timer must not keep a download, and with it the room of its spool file, after the answer has gone.
@@ -137,9 +142,12 @@ struct BlobHandler {
         let isCollapsed: Bool
         let exchange: Exchange
         private var relay: BlobRelay?
+        /// The part that the relay carries, when it is not the whole.
+        private var part: (first: Int64, end: Int64, size: Int64)?
         private var isImpatient = false
         /// Somebody else goes on with the exchange, now or in a moment.
         private var isDone = false
+        private var isPartRefused = false
 
         init(handler: BlobHandler, download: BlobDownload, source: RoutedRepository, isCollapsed: Bool, exchange: Exchange) {
             self.handler = handler
@@ -160,11 +168,28 @@ struct BlobHandler {
             self.isDone = true
             switch step {
             case .wait: break
-            case .head(let size): self.respond(size: size)
+            case .head(let size): self.respond(size: self.part?.size ?? size)
             case .stored: self.handler.handle(self.download.digest, in: self.source, self.exchange)
+            case .fail where self.part != nil:
+                // The upstream gives no ranges: the download will get there in its own time.
+                self.relay = nil
+                self.part = nil
+                self.isPartRefused = true
+                self.isDone = false
+                self.advance(isImpatient: false)
             case .fail(let error): self.exchange.fail(ErrorResponse(error, unknown: .blobUnknown))
             case .relay: self.startRelay()
             }
+        }
+
+        /// Asks the upstream for just a part that is far ahead of what has arrived, while the download goes on.
+        private func startPart(_ first: Int64, _ end: Int64, _ size: Int64) {
+            let relay = self.handler.cache.relay(of: self.download, from: first, to: end)
+            self.exchange.start(relay, on: self.handler.cache)
+            self.relay = relay
+            self.part = (first, end, size)
+            self.isDone = false
+            self.advance(isImpatient: true)
         }
 
         private func startRelay() {
@@ -192,6 +217,9 @@ struct BlobHandler {
                 switch ByteRange(BlobHandler.range(of: self.exchange.request, digest), size: size) {
                 case .whole: break
                 case .part(let first, let last):
+                    if self.relay == nil, !self.isPartRefused, first - self.download.releasedCount > RegistryLimits.ahead {
+                        return self.startPart(first, last, size)
+                    }
                     head = BlobHandler.partial(
                         BlobHandler.head(digest, length: last - first, state: .miss, isCollapsed: self.isCollapsed), first, last,
                         size)

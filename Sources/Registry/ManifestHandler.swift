@@ -36,7 +36,22 @@ struct ManifestHandler {
         self.logger.info("[\(source.upstream.name)] Cache \(label): manifest \(source.repository.name)\(separator)\(reference)")
     }
 
+    /// A client that does not take what is stored gets no other document in its place: types are never converted.
+    private func refuse(_ type: MediaType, _ answer: ManifestAnswer, in source: RoutedRepository, _ exchange: Exchange) {
+        // The one exception is as old as manifest lists: who knows images only is given the one for linux/amd64.
+        if type.isIndex, AcceptHeader(exchange.request.headers).accepts(type == .dockerList ? .dockerManifest : .ociManifest),
+            let image = self.cache.defaultImage(of: answer.digest)
+        {
+            return self.handle(.digest(image), in: source, exchange)
+        }
+        exchange.fail(
+            ErrorResponse(.notFound, .manifestUnknown, "the manifest is stored as \(type), which the client does not accept"))
+    }
+
     private func respond(_ answer: ManifestAnswer, _ reference: Reference, in source: RoutedRepository, _ exchange: Exchange) {
+        if let type = answer.mediaType, !AcceptHeader(exchange.request.headers).accepts(type) {
+            return self.refuse(type, answer, in: source, exchange)
+        }
         self.log(answer.state.label, reference, source)
         let length: Int64?
         switch answer.body {

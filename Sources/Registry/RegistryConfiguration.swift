@@ -31,6 +31,8 @@ enum RegistryLimits {
     static let stall = Duration.seconds(60)
     /// Connections in all; more wait in the kernel's queue.
     static let connections = 4096
+    /// A range that begins further ahead of what has arrived than this is asked for on its own.
+    static let ahead: Int64 = 32 << 20
     /// Bytes sent at once; small enough that a small answer does not wait behind a large one.
     static let slice: Int64 = 1 << 20
     /// The same for a client that is slow, so that its progress can be seen.

@@ -19,6 +19,9 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
     typealias Judge = @Sendable (HTTPResponseHead) throws -> (any BlobReceiver)?
 
     private struct State {
+        /// Gone when the exchange has ended: what receives the body must not be held by whoever watches the clock.
+        var judge: Judge?
+        var watch: Scheduled<Void>?
         var head: HTTPResponseHead?
         var receiver: (any BlobReceiver)?
         var body = ByteBuffer()
@@ -30,15 +33,14 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
     private let limit: Int
     private let headTimeout: TimeAmount
     private let stallTimeout: TimeAmount
-    private let judge: Judge
-    private let state = Mutex(State())
+    private let state: Mutex<State>
 
     /// - Parameter limit: bytes of a collected body; more is an error.
     init(limit: Int, headTimeout: Duration, stallTimeout: Duration, judge: @escaping Judge) {
         self.limit = limit
         self.headTimeout = TimeAmount(headTimeout)
         self.stallTimeout = TimeAmount(stallTimeout)
-        self.judge = judge
+        self.state = Mutex(State(judge: judge))
     }
 
     /// Whether a head has come: what fails afterwards is an interrupted body, not a failed request.
@@ -56,13 +58,29 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
     }
 
     private func scheduleCheck(_ task: HTTPClient.Task<Response>, in delay: TimeAmount) {
-        task.eventLoop.scheduleTask(in: delay) {
+        let watch = task.eventLoop.scheduleTask(in: delay) {
             switch self.check() {
             case .finished: break
             case .again(let delay): self.scheduleCheck(task, in: delay)
             case .expired(let error): task.fail(reason: error)
             }
         }
+        let isLate = self.state.withLock { state in
+            state.watch = watch
+            return state.isFinished
+        }
+        if isLate { watch.cancel() }
+    }
+
+    private func finish() {
+        let watch = self.state.withLock { state in
+            state.isFinished = true
+            state.judge = nil
+            state.receiver = nil
+            defer { state.watch = nil }
+            return state.watch
+        }
+        watch?.cancel()
     }
 
     private func check() -> Check {
@@ -78,7 +96,7 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
 
     func didReceiveHead(task: HTTPClient.Task<Response>, _ head: HTTPResponseHead) -> EventLoopFuture<Void> {
         do {
-            let receiver = try self.judge(head)
+            let receiver = try self.state.withLock { $0.judge }?(head)
             self.state.withLock { state in
                 state.head = head
                 state.receiver = receiver
@@ -117,12 +135,12 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
     }
 
     func didReceiveError(task: HTTPClient.Task<Response>, _ error: any Error) {
-        self.state.withLock { $0.isFinished = true }
+        self.finish()
     }
 
     func didFinishRequest(task: HTTPClient.Task<Response>) throws -> Response {
-        try self.state.withLock { state in
-            state.isFinished = true
+        self.finish()
+        return try self.state.withLock { state in
             guard let head = state.head else { throw UpstreamError(.invalidResponse, "ended without a response") }
             return Response(head: head, body: state.body)
         }

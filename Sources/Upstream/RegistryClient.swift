@@ -14,6 +14,9 @@ package final class RegistryClient: Sendable {
     package let status = UpstreamStatus()
     let tokens = TokenCache()
     let retry = RetryPolicy()
+    /// Registries count manifests, not blobs: a limit on the one says nothing about the other.
+    private let metadataCooldown = Cooldown()
+    private let blobCooldown = Cooldown()
     let logger: Logger
     private let metadata: HTTPClient
     private let blobs: HTTPClient
@@ -105,7 +108,7 @@ package final class RegistryClient: Sendable {
         _ method: HTTPMethod, _ path: String, in repository: RepositoryName, limit: Int, accept: String
     ) async throws -> ExchangeDelegate.Response {
         let request = RegistryRequest(method: method, repository: repository, path: path, accept: accept)
-        return try await self.withRetries { deadline in
+        return try await self.withRetries(self.metadataCooldown) { deadline in
             let response = try await self.exchange(request, client: self.metadata, limit: limit, deadline: deadline) { _ in nil }
             guard (200..<300).contains(response.head.status.code) else { throw self.error(for: response, request) }
             return response
@@ -121,7 +124,7 @@ package final class RegistryClient: Sendable {
     ) async throws {
         var request = RegistryRequest(method: .GET, repository: repository, path: "blobs/\(digest)", accept: "*/*")
         request.range = range
-        _ = try await self.withRetries { deadline in
+        _ = try await self.withRetries(self.blobCooldown) { deadline in
             let response = try await self.exchange(request, client: self.blobs, limit: Self.errorLimit, deadline: deadline) {
                 head in
                 guard let blobHead = try self.blobHead(of: head, range: range) else { return nil }
@@ -157,7 +160,13 @@ package final class RegistryClient: Sendable {
     }
 
     /// Runs an exchange until it succeeds, fails for good, or the budget is spent.
-    private func withRetries<T: Sendable>(_ work: (_ deadline: ContinuousClock.Instant) async throws -> T) async throws -> T {
+    private func withRetries<T: Sendable>(
+        _ cooldown: Cooldown, _ work: (_ deadline: ContinuousClock.Instant) async throws -> T
+    ) async throws -> T {
+        if let seconds = cooldown.remaining {
+            throw UpstreamError(
+                .rateLimited(retryAfter: seconds), self.say("limits our requests; it is asked again in \(seconds) s"))
+        }
         let deadline = ContinuousClock.now + self.configuration.budget
         var attempt = 0
         var cause: UpstreamError?
@@ -169,6 +178,7 @@ package final class RegistryClient: Sendable {
                 throw failure.error
             } catch let error as UpstreamError {
                 attempt += 1
+                if case .rateLimited(let seconds) = error.code { cooldown.begin(retryAfter: seconds) }
                 self.status.failed(error)
                 let remaining = ContinuousClock.now.duration(to: deadline)
                 guard

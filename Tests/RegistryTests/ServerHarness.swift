@@ -18,6 +18,7 @@ struct ServerHarness: Sendable {
         var namespaces = ["docker.io", "index.docker.io", "registry-1.docker.io"]
         var drainTimeout = Duration.seconds(10)
         var storePath: String?
+        var absenceLifetime = Duration.zero
         var tune: @Sendable (inout UpstreamConfiguration) -> Void = { _ in }
     }
 
@@ -57,8 +58,7 @@ struct ServerHarness: Sendable {
         let downloads = DownloadService()
         let cache = PullThroughCache(
             store: store, directory: UpstreamDirectory(bindings: [binding], fallback: binding), service: downloads,
-            logger: logger,
-            now: clock.read)
+            logger: logger, absenceLifetime: options.absenceLifetime, now: clock.read)
         var registry = RegistryConfiguration(version: "test")
         registry.drainTimeout = options.drainTimeout
         let port = socket.port

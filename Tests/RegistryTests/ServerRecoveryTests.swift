@@ -88,7 +88,9 @@ import Testing
         try await ServerHarness.run(upstream, options) { server async throws in
             let response = try await server.blob(digest)
             let ranges = upstream.requests.dropFirst(before).map { $0.header("range") }
-            #expect(ranges.first == "bytes=\(20 << 20)-")
+            let range = try #require(ranges.first ?? nil)
+            let start = try #require(Int(range.dropFirst("bytes=".count).dropLast()))
+            #expect((16 << 20...20 << 20).contains(start))
             if aftermath == .damaged {
                 #expect(!response.isComplete, "the tail must not go out for content that is not its digest")
                 #expect(try await server.blob(digest).body == bytes)
