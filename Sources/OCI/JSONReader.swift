@@ -127,6 +127,14 @@ package struct JSONReader {
         return false
     }
 
+    /// The next value as the bytes that it is written with.
+    package mutating func rawValue() throws -> String {
+        self.skipSpace()
+        let start = self.position
+        try self.skipValue()
+        return String(decoding: self.bytes[start..<self.position], as: UTF8.self)
+    }
+
     package mutating func skipValue() throws {
         switch try self.peek() {
         case .object: try self.object { reader, _ in try reader.skipValue() }

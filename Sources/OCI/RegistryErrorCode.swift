@@ -7,6 +7,8 @@ package enum RegistryErrorCode: String, Sendable {
     case manifestUnknown = "MANIFEST_UNKNOWN"
     case nameInvalid = "NAME_INVALID"
     case nameUnknown = "NAME_UNKNOWN"
+    /// Of distribution: an `n` that is no number.
+    case paginationNumberInvalid = "PAGINATION_NUMBER_INVALID"
     case tagInvalid = "TAG_INVALID"
     case tooManyRequests = "TOOMANYREQUESTS"
     case unauthorized = "UNAUTHORIZED"

@@ -144,26 +144,19 @@ extension PullThroughCache {
             self.start(completion) { try await self.unknownTag(tag, in: source, method: method) }
             return
         }
-        let once = Once(completion)
-        self.start({ once($0) }) {
-            // The journal may know a name whose content it lost; the disk may have it all the same.
-            guard try await self.store.run({ self.store.adopt(entry.digest, in: source.repository) }) else {
-                return try await self.unknownTag(tag, in: source, method: method)
-            }
-            return try await withThrowingTaskGroup(of: Void.self) { group in
-                // Whoever has something to show does not wait long for something newer; the question goes on.
-                group.addTask {
-                    try await Task.sleep(for: self.freshness.patience)
-                    if self.isServable(entry.digest, in: source),
-                        let answer = self.stale(entry, in: source, reason: "the upstream is slow to confirm the tag")
-                    {
-                        once(.success(answer))
-                    }
+        self.patiently(
+            completion,
+            stale: {
+                guard self.isServable(entry.digest, in: source) else { return nil }
+                return self.stale(entry, in: source, reason: "the upstream is slow to confirm the tag")
+            },
+            {
+                // The journal may know a name whose content it lost; the disk may have it all the same.
+                guard try await self.store.run({ self.store.adopt(entry.digest, in: source.repository) }) else {
+                    return try await self.unknownTag(tag, in: source, method: method)
                 }
-                defer { group.cancelAll() }
                 return try await self.revalidated(tag, entry, in: source, method: method)
-            }
-        }
+            })
     }
 
     private func stale(_ entry: Catalog.TagEntry, in source: RoutedRepository, reason: String) -> ManifestAnswer? {
@@ -337,22 +330,5 @@ extension PullThroughCache {
         ManifestAnswer(
             digest: manifest.digest, mediaType: manifest.mediaType, body: .memory(manifest.bytes), state: state,
             age: source == nil ? nil : 0, lifetime: source?.upstream.cacheTtl.components.seconds)
-    }
-}
-
-/// A completion that may be offered several answers and takes the first.
-private final class Once<Value: Sendable>: Sendable {
-    private let completion: Mutex<(@Sendable (Value) -> Void)?>
-
-    init(_ completion: @escaping @Sendable (Value) -> Void) {
-        self.completion = Mutex(completion)
-    }
-
-    func callAsFunction(_ value: Value) {
-        let completion = self.completion.withLock { completion in
-            defer { completion = nil }
-            return completion
-        }
-        completion?(value)
     }
 }

@@ -19,6 +19,8 @@ package final class PullThroughCache: Sendable {
     let absences: NegativeAnswers
     let manifestFlights = SingleFlight<ManifestKey, ManifestContent>()
     let headFlights = SingleFlight<ManifestKey, TagVerdict>()
+    let lists = ListCache()
+    let listFlights = SingleFlight<ListCache.Key, (ListCache.Entry, CacheState)>()
     /// Manifests that have come and are not on the shelf yet.
     let arrivedManifests = Mutex<[Digest: ManifestContent]>([:])
     private let now: @Sendable () -> Int64
@@ -153,6 +155,24 @@ package final class PullThroughCache: Sendable {
         } catch {
             self.absences.note(error, reference, in: source.repository)
             throw error
+        }
+    }
+
+    /// Runs a job; whoever has something older to show does not wait long for something newer, while the job goes on.
+    func patiently<T: Sendable>(
+        _ completion: @escaping @Sendable (Result<T, PullThroughError>) -> Void, stale: @escaping @Sendable () -> T?,
+        _ work: @escaping @Sendable () async throws -> T
+    ) {
+        let once = Once(completion)
+        self.start({ once($0) }) {
+            try await withThrowingTaskGroup(of: Void.self) { group in
+                group.addTask {
+                    try await Task.sleep(for: self.freshness.patience)
+                    if let answer = stale() { once(.success(answer)) }
+                }
+                defer { group.cancelAll() }
+                return try await work()
+            }
         }
     }
 

@@ -93,6 +93,10 @@ package final class UpstreamDirectory: Sendable {
         return RoutedRepository(upstream: fallback, repository: fallback.repository(name))
     }
 
+    func binding(_ namespace: Namespace) -> UpstreamBinding? { self.byNamespace[namespace] }
+
+    func isFallback(_ namespace: Namespace) -> Bool { self.fallback?.namespace == namespace }
+
     private static func unknown(_ what: String) -> PullThroughError {
         PullThroughError(.notFound(.nameUnknown), "\(what.prefix(160)) is not among the configured registries")
     }

@@ -37,8 +37,16 @@ final class RegistryResources: Sendable {
         case .base: Self.answerBase(exchange)
         case .health: self.operations.health(exchange)
         case .ready: self.operations.ready(exchange, isDraining: isDraining)
-        case .unserved(let what):
-            exchange.fail(ErrorResponse(.notFound, .unsupported, "this version of Amargo does not serve \(what)"))
+        case .catalog(let count, let last, let ns):
+            ListHandler(cache: self.cache).catalog(count: count, after: last, ns: ns, exchange)
+        case .tags(let name, let count, let last, let ns):
+            self.withSource(name, ns, exchange) { source in
+                ListHandler(cache: self.cache).tags(name, in: source, count: count, after: last, ns: ns, exchange)
+            }
+        case .referrers(let name, let digest, let type, let ns):
+            self.withSource(name, ns, exchange) { source in
+                ListHandler(cache: self.cache).referrers(of: digest, in: source, artifactType: type, exchange)
+            }
         case .manifest(let name, let reference, let ns):
             self.withSource(name, ns, exchange) { source in
                 ManifestHandler(cache: self.cache, logger: self.logger).handle(reference, in: source, exchange)

@@ -9,10 +9,12 @@ package enum Route: Hashable, Sendable {
     case base
     case manifest(name: Substring, Reference, ns: Namespace?)
     case blob(name: Substring, Digest, ns: Namespace?)
+    /// `count` is what the client asked for, at most; nil when it did not say.
+    case tags(name: Substring, count: Int?, after: Tag?, ns: Namespace?)
+    case referrers(name: Substring, Digest, artifactType: String?, ns: Namespace?)
+    case catalog(count: Int?, after: String?, ns: Namespace?)
     case health
     case ready
-    /// A resource of the distribution spec that this version does not serve.
-    case unserved(String)
 
     /// Whether the route shows the inside of this process, private names included.
     package var isOperational: Bool {
@@ -30,16 +32,19 @@ package enum Route: Hashable, Sendable {
         case "/ready": self = .ready
         default:
             guard path.hasPrefix("/v2/") else { throw RouteError(.notFound, .nameUnknown, "there is nothing at this path") }
-            self = try Self.resource(path.dropFirst(4), ns: try Self.namespace(in: query))
+            self = try Self.resource(path.dropFirst(4), query)
         }
     }
 
-    private static func resource(_ path: Substring, ns: Namespace?) throws(RouteError) -> Route {
+    private static func resource(_ path: Substring, _ query: Substring) throws(RouteError) -> Route {
+        let ns = try Self.namespace(in: query)
         let parts = path.split(separator: "/", omittingEmptySubsequences: false)
         guard !parts.contains(where: \.isEmpty) else {
             throw RouteError(.badRequest, .nameInvalid, "the path has an empty component")
         }
-        if path == "_catalog" { return .unserved("the catalog") }
+        if path == "_catalog" {
+            return .catalog(count: try Self.count(in: query), after: try Self.parameter("last", in: query), ns: ns)
+        }
         guard parts.count >= 3 else { throw RouteError(.notFound, .nameUnknown, "there is nothing at this path") }
         let name = path[..<parts[parts.count - 3].endIndex]
         let last = parts[parts.count - 1]
@@ -47,8 +52,12 @@ package enum Route: Hashable, Sendable {
             switch parts[parts.count - 2] {
             case "manifests": return .manifest(name: name, try Reference(parsing: last), ns: ns)
             case "blobs": return .blob(name: name, try Digest(parsing: last), ns: ns)
-            case "tags" where last == "list": return .unserved("tag lists")
-            case "referrers": return .unserved("referrers")
+            case "tags" where last == "list":
+                let mark = try Self.parameter("last", in: query)
+                return .tags(name: name, count: try Self.count(in: query), after: try mark.map { try Tag(parsing: $0) }, ns: ns)
+            case "referrers":
+                let type = try Self.parameter("artifactType", in: query)
+                return .referrers(name: name, try Digest(parsing: last), artifactType: type, ns: ns)
             default: throw RouteError(.notFound, .nameUnknown, "there is nothing at this path")
             }
         } catch let error as ReferenceError {
@@ -120,10 +129,28 @@ package enum Route: Hashable, Sendable {
         }
     }
 
+    /// A parameter's value, decoded once; nil when it is missing or empty. One that stands twice means nothing.
+    private static func parameter(_ name: String, in query: Substring) throws(RouteError) -> String? {
+        let pairs = query.split(separator: "&").filter { $0.hasPrefix("\(name)=") }
+        guard let pair = pairs.first else { return nil }
+        guard pairs.count == 1, let text = Self.percentDecoded(pair.dropFirst(name.utf8.count + 1).utf8),
+            text.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F })
+        else { throw RouteError(.badRequest, .nameInvalid, "the parameter \(name) is malformed") }
+        return text.isEmpty ? nil : text
+    }
+
+    /// The parameter `n`, at most 1,000: distribution spec, "Listing Tags".
+    private static func count(in query: Substring) throws(RouteError) -> Int? {
+        guard let text = try Self.parameter("n", in: query) else { return nil }
+        guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
+            throw RouteError(.badRequest, .paginationNumberInvalid, "n must be a number, not \"\(text.prefix(32))\"")
+        }
+        return min(Int(text) ?? .max, 1000)
+    }
+
     /// containerd's `ns`: the registry that the image is of. Other parameters mean nothing here and go nowhere.
     private static func namespace(in query: Substring) throws(RouteError) -> Namespace? {
-        guard let pair = query.split(separator: "&").first(where: { $0.hasPrefix("ns=") }) else { return nil }
-        guard let text = Self.percentDecoded(pair.dropFirst(3).utf8), !text.isEmpty else { return nil }
+        guard let text = try Self.parameter("ns", in: query) else { return nil }
         do {
             return try Namespace(parsing: text)
         } catch {

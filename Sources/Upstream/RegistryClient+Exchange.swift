@@ -15,7 +15,8 @@ extension RegistryClient {
         _ request: RegistryRequest, client: HTTPClient, limit: Int, deadline: ContinuousClock.Instant,
         judge: @escaping ExchangeDelegate.Judge
     ) async throws -> ExchangeDelegate.Response {
-        let url = "\(self.configuration.address)/v2/\(request.repository)/\(request.path)"
+        let query = request.query.isEmpty ? "" : "?\(request.query)"
+        let url = "\(self.configuration.address)/v2/\(request.repository)/\(request.path)\(query)"
         var token: TokenCache.Token?
         if let realm = self.tokens.realm {
             token = try await self.tokens.token(for: request.scope, rejected: nil) {

@@ -104,10 +104,10 @@ package final class RegistryClient: Sendable {
     /// Bytes of an error document that are read.
     static let errorLimit = 64 << 10
 
-    private func ask(
-        _ method: HTTPMethod, _ path: String, in repository: RepositoryName, limit: Int, accept: String
+    func ask(
+        _ method: HTTPMethod, _ path: String, query: String = "", in repository: RepositoryName, limit: Int, accept: String
     ) async throws -> ExchangeDelegate.Response {
-        let request = RegistryRequest(method: method, repository: repository, path: path, accept: accept)
+        let request = RegistryRequest(method: method, repository: repository, path: path, accept: accept, query: query)
         return try await self.withRetries(self.metadataCooldown) { deadline in
             let response = try await self.exchange(request, client: self.metadata, limit: limit, deadline: deadline) { _ in nil }
             guard (200..<300).contains(response.head.status.code) else { throw self.error(for: response, request) }
@@ -211,6 +211,8 @@ struct RegistryRequest: Sendable {
     /// Below the repository: `manifests/latest`.
     let path: String
     let accept: String
+    /// Without the question mark; percent-encoded.
+    var query = ""
     var range = BlobRange.whole
 
     var scope: String { "repository:\(self.repository):pull" }
