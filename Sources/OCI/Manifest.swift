@@ -123,7 +123,7 @@ private struct Fields {
                 }
             default:
                 // Readers that fold case (Go's encoding/json) would take such a key for the one it resembles.
-                if Self.known.contains(key.lowercased()) { throw ManifestError("has the ambiguous key \"\(key)\"") }
+                if Self.known.contains(key.foldedAsGo) { throw ManifestError("has the ambiguous key \"\(key)\"") }
                 try reader.skipValue()
             }
         }
@@ -153,6 +153,11 @@ private struct Fields {
     }
 }
 
+extension String {
+    /// Lower case by way of upper case, so that U+017F is an s and U+212A a k, as in Go's encoding/json.
+    fileprivate var foldedAsGo: String { self.uppercased().lowercased() }
+}
+
 extension Descriptor {
     /// Image spec, "Non-Distributable Layers", and Docker's foreign layers.
     fileprivate var isForeignLayer: Bool {
@@ -175,7 +180,7 @@ extension Descriptor {
             case "platform":
                 if try reader.peek() == .null { try reader.skipValue() } else { platform = try Platform(reading: &reader) }
             default:
-                if ["mediatype", "digest", "size"].contains(key.lowercased()) {
+                if ["mediatype", "digest", "size"].contains(key.foldedAsGo) {
                     throw ManifestError("has the ambiguous key \"\(key)\"")
                 }
                 try reader.skipValue()

@@ -4,7 +4,10 @@ package struct MediaType: Hashable, Sendable, CustomStringConvertible {
 
     /// Takes the type out of a `Content-Type` value: parameters and space around it are dropped (RFC 9110, 8.3.1).
     package init(parsing text: some StringProtocol) throws(ReferenceError) {
-        let bare = String(text.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }).lowercased()
+        let type = Array(text.utf8.prefix { $0 != UInt8(ascii: ";") }.drop(while: \.isSpace))
+        let end = type.lastIndex { !$0.isSpace }.map { $0 + 1 } ?? 0
+        // ASCII letters only: some others have lower-case forms that are ASCII.
+        let bare = String(decoding: type[..<end].map(\.asciiLowercased), as: UTF8.self)
         let parts = bare.split(separator: "/", omittingEmptySubsequences: false)
         guard bare.utf8.count <= 255, parts.count == 2, parts.allSatisfy({ !$0.isEmpty }), bare.utf8.allSatisfy(\.isTokenByte)
         else { throw ReferenceError(.invalidMediaType, String(text.prefix(160))) }
@@ -33,6 +36,10 @@ package struct MediaType: Hashable, Sendable, CustomStringConvertible {
 }
 
 extension UInt8 {
+    fileprivate var isSpace: Bool { self == 0x20 || self == 0x09 }
+
+    fileprivate var asciiLowercased: UInt8 { (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(self) ? self | 0x20 : self }
+
     /// RFC 9110, 5.6.2: `tchar`, and the slash between type and subtype.
     fileprivate var isTokenByte: Bool {
         switch self {

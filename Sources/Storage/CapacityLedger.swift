@@ -8,6 +8,9 @@ package final class CapacityLedger: Sendable {
         var shares: [Namespace: Int64] = [:]
     }
 
+    /// Bytes that may be set aside in all, whatever the configuration says.
+    private static let limit: Int64 = 1 << 62
+
     private let configuration: StoreConfiguration
     private let catalog: Catalog
     private let root: StoreRoot
@@ -35,17 +38,21 @@ package final class CapacityLedger: Sendable {
     fileprivate func take(_ bytes: Int64, for namespace: Namespace) throws {
         let free = self.configuration.minFree > 0 ? self.root.availableBytes : nil
         try self.reserved.withLock { reserved in
+            // Sizes come from outside: no sum of them may overflow, so the new one stands alone on its side.
+            guard bytes <= Self.limit - reserved.total else {
+                throw StorageError(.noSpace, "\(bytes) more bytes are more than any disk has")
+            }
             let total = self.catalog.total.bytes + self.overhead() + reserved.total
-            if self.configuration.maxSize > 0, total + bytes > self.configuration.maxSize {
+            if self.configuration.maxSize > 0, bytes > self.configuration.maxSize - total {
                 throw StorageError(.noSpace, "\(bytes) more bytes would pass store.maxSize (\(self.configuration.maxSize) bytes)")
             }
             if let cap = self.configuration.shares[namespace], cap > 0 {
                 let share = self.catalog.share(of: namespace) + reserved.shares[namespace, default: 0]
-                guard share + bytes <= cap else {
+                guard bytes <= cap - share else {
                     throw StorageError(.noSpace, "\(bytes) more bytes would pass the cap of \(namespace) (\(cap) bytes)")
                 }
             }
-            if let free, free - bytes - reserved.total < self.configuration.minFree {
+            if let free, free - reserved.total - bytes < self.configuration.minFree {
                 throw StorageError(
                     .noSpace,
                     "\(bytes) more bytes would leave less than store.minFree (\(self.configuration.minFree) bytes) on the disk")

@@ -187,12 +187,18 @@ package final class Catalog: Sendable {
                 if content.usedAt > 0 { try emit(.use(digest, at: content.usedAt)) }
             }
         }
-        for shard in self.repositories {
-            let repositories = shard.repositories.withLock { Array($0) }
-            for (name, repository) in repositories {
-                for digest in repository.contents { try emit(.link(digest, name)) }
-                for (tag, entry) in repository.tags {
-                    try emit(.tag(tag, name, entry.digest, fetchedAt: entry.fetchedAt))
+        // The first link decides for whose share content counts, so those of its own registry come first.
+        for isOrigin in [true, false] {
+            for shard in self.repositories {
+                let repositories = shard.repositories.withLock { Array($0) }
+                for (name, repository) in repositories {
+                    for digest in repository.contents where (self.content(digest)?.origin == name.namespace) == isOrigin {
+                        try emit(.link(digest, name))
+                    }
+                    if isOrigin { continue }
+                    for (tag, entry) in repository.tags {
+                        try emit(.tag(tag, name, entry.digest, fetchedAt: entry.fetchedAt))
+                    }
                 }
             }
         }

@@ -139,7 +139,7 @@ extension ContentStore {
         if opened == nil || opened?.replay.damage == .unreadable {
             // Nothing could be replayed: the layouts still know the names, if there are any.
             var names = 0
-            try LayoutReader(root: root).records { record in
+            LayoutReader(root: root).records { record in
                 names += 1
                 catalog.apply(record)
             }

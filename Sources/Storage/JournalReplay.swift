@@ -56,7 +56,9 @@ package struct JournalReplay: Sendable {
     ) throws {
         self.lineCount += 1
         guard let header = self.header else {
-            guard let bytes = line.bytes, JournalLine.isIntact(bytes), let header = JournalLine.header(bytes) else {
+            guard line.isTerminated, let bytes = line.bytes, JournalLine.isIntact(bytes),
+                let header = JournalLine.header(bytes)
+            else {
                 self.damage = .unreadable
                 return
             }

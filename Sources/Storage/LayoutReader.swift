@@ -10,35 +10,46 @@ struct LayoutReader {
     let root: StoreRoot
 
     /// Hands over a record for every tag and every link that the layouts hold. Blocks.
-    func records(_ emit: (JournalRecord) -> Void) throws {
-        for namespaceName in try self.root.entries(of: StoreLayout.repositories) {
+    func records(_ emit: (JournalRecord) -> Void) {
+        for namespaceName in self.names(in: StoreLayout.repositories) {
             guard let namespace = try? Namespace(parsing: namespaceName) else { continue }  // not one of ours
-            try self.visit(namespace, [], emit)
+            self.visit(namespace, [], emit)
         }
     }
 
-    private func visit(_ namespace: Namespace, _ components: [String], _ emit: (JournalRecord) -> Void) throws {
+    /// Empty for what is no folder: a link or a file that somebody put there must not keep the store from opening.
+    private func names(in folder: StorePath) -> [String] {
+        do {
+            return try self.root.entries(of: folder)
+        } catch {
+            return []
+        }
+    }
+
+    private func visit(_ namespace: Namespace, _ components: [String], _ emit: (JournalRecord) -> Void) {
         let name = components.joined(separator: "/")
         guard let folder = StoreLayout.repositoryFolder(namespace, components) else { return }
-        for entry in try self.root.entries(of: folder) {
+        for entry in self.names(in: folder) {
             if entry == "_oci" {
                 guard let repository = try? RepositoryName(parsing: name) else { continue }  // not one of ours
-                try self.read(QualifiedRepository(namespace: namespace, name: repository), emit)
-            } else if components.count < 64 {
-                try self.visit(namespace, components + [entry], emit)
+                self.read(QualifiedRepository(namespace: namespace, name: repository), emit)
+            } else if components.count < 128 {
+                self.visit(namespace, components + [entry], emit)
             }
         }
     }
 
-    private func read(_ repository: QualifiedRepository, _ emit: (JournalRecord) -> Void) throws {
+    private func read(_ repository: QualifiedRepository, _ emit: (JournalRecord) -> Void) {
         for algorithm in Digest.Algorithm.allCases {
-            for name in try self.root.entries(of: StoreLayout.layoutBlobs(algorithm, in: repository)) {
+            for name in self.names(in: StoreLayout.layoutBlobs(algorithm, in: repository)) {
                 guard let digest = Digest(algorithm, hex: Array(name.utf8)) else { continue }
                 emit(.link(digest, repository))
             }
         }
-        guard let bytes = try self.root.contents(of: StoreLayout.layoutIndex(repository), limit: Self.indexLimit) else { return }
         do {
+            guard let bytes = try self.root.contents(of: StoreLayout.layoutIndex(repository), limit: Self.indexLimit) else {
+                return
+            }
             for (tag, digest) in try Self.tags(in: bytes) { emit(.tag(tag, repository, digest, fetchedAt: 0)) }
         } catch {
             return  // a damaged index names nothing; its content is found by the sweep all the same

@@ -54,7 +54,7 @@ package final class LayoutWriter: Sendable {
             let target = StoreLayout.layoutBlob(digest, in: repository)
             do {
                 // `unsupported` (too many links, no links here): the journal alone knows, as designed.
-                _ = try self.root.link(StoreLayout.blob(digest), to: target)
+                if try self.root.link(StoreLayout.blob(digest), to: target) == .exists { try self.renew(target, for: digest) }
             } catch let error as StorageError where error.code == .notFound {
                 // Either the folder is new or the blob is gone; the second is found out by whoever asks for it.
                 guard let folder = target.parent, try self.root.makeDirectory(folder) else { continue }
@@ -64,6 +64,15 @@ package final class LayoutWriter: Sendable {
         try self.root.replace(
             StoreLayout.layoutIndex(repository), by: StoreLayout.newLayoutIndex(repository), with: self.index(of: repository))
         self.complete.withLock { _ = $0.insert(repository) }
+    }
+
+    /// Replaces a link to a file that is no longer the store's: its blob was damaged or removed, and fetched again.
+    private func renew(_ target: StorePath, for digest: Digest) throws {
+        guard let blob = try self.root.status(of: StoreLayout.blob(digest)), let there = try self.root.status(of: target),
+            blob.inode != there.inode
+        else { return }
+        try self.root.remove(target)
+        _ = try self.root.link(StoreLayout.blob(digest), to: target)
     }
 
     private func prepare(_ repository: QualifiedRepository) throws {

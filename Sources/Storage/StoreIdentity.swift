@@ -21,12 +21,14 @@ package struct StoreIdentity: Sendable, Hashable {
                 .unusable,
                 "\(path) is not an Amargo store: it contains \"\(stranger)\"; choose an empty or missing folder")
         }
+        // Read once before the lock, so that a newer store is refused without a change, and believed only after it: somebody
+        // else may be making the store at this moment.
+        _ = try Self.read(from: root)
+        let lock = try StoreLock(in: root, role: role)
         if let existing = try Self.read(from: root) {
-            let lock = try StoreLock(in: root, role: role)
             try Self.makeFolders(in: root, durable: false)
             return (root, lock, existing)
         }
-        let lock = try StoreLock(in: root, role: role)
         try Self.makeFolders(in: root, durable: true)
         var generator = SystemRandomNumberGenerator()
         let hex = String(UInt32.random(in: 0x1000_0000...UInt32.max, using: &generator), radix: 16)

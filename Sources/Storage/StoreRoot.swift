@@ -221,7 +221,8 @@ package final class StoreRoot: Sendable {
     package func contents(of path: StorePath, limit: Int) throws -> [UInt8]? {
         let descriptor: CInt
         do {
-            descriptor = try self.open(path, O_RDONLY | O_NOFOLLOW)
+            // Non-blocking, so that a FIFO in the file's place is empty instead of waiting for a writer.
+            descriptor = try self.open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)
         } catch let error as StorageError where error.code == .notFound {
             return nil
         }

@@ -234,16 +234,21 @@ struct ContentRange: Sendable, Hashable {
         let parts = value.dropFirst(6).split(separator: "/", omittingEmptySubsequences: false)
         guard parts.count == 2 else { return nil }
         let ends = parts[0].split(separator: "-", omittingEmptySubsequences: false)
-        guard ends.count == 2, let first = Int64(ends[0]), let last = Int64(ends[1]), first >= 0, last >= first else {
+        guard ends.count == 2, let first = Self.number(ends[0]), let last = Self.number(ends[1]), last >= first else {
             return nil
         }
         if parts[1] == "*" {
             self.size = nil
         } else {
-            guard let size = Int64(parts[1]), last < size else { return nil }
+            guard let size = Self.number(parts[1]), last < size else { return nil }
             self.size = size
         }
         self.first = first
         self.last = last
+    }
+
+    /// Digits alone: `Int64` would take a sign.
+    private static func number(_ text: Substring) -> Int64? {
+        text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int64(text) : nil
     }
 }

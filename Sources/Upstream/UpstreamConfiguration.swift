@@ -60,7 +60,13 @@ package struct UpstreamAddress: Sendable, Hashable, CustomStringConvertible {
             self.port = nil
             self.host = authority.lowercased()
         }
-        guard !self.host.isEmpty, self.host.hasPrefix("[") == self.host.contains(":") else { return nil }
+        // Brackets are for IPv6 addresses, all of which have colons: RFC 3986, 3.2.2.
+        let literal = self.host.dropFirst().dropLast()
+        let isWellFormed =
+            self.host.hasPrefix("[")
+            ? self.host.hasSuffix("]") && literal.contains(":") && !literal.contains { "[]".contains($0) }
+            : !self.host.isEmpty && !self.host.contains { "[]:".contains($0) }
+        guard isWellFormed else { return nil }
     }
 
     package var description: String {

@@ -16,8 +16,7 @@ struct ConfigurationFile {
         } catch let error as YamlError {
             throw SettingsError("\(self.path) is not valid YAML: \(Self.firstLine(of: "\(error)"))")
         }
-        guard let root else { return }
-        if case .scalar(let scalar) = root, scalar.string.isEmpty { return }
+        guard let root, !Section.isNull(root) else { return }
         let document = try Section(root, "", self.path)
         try document.allow("server", "store", "cache", "repositories", "log")
         try self.readServer(document, &settings)
@@ -29,14 +28,26 @@ struct ConfigurationFile {
         try Self.check(settings, in: self.path)
     }
 
-    /// A namespace that the file gives to a repository of its own is no longer the built-in one's.
+    /// What the file gives to a repository of its own is no longer the built-in one's. One that loses the namespace it is
+    /// known by goes, and its aliases, and being the default, go to the one that took it: a mirror of Docker Hub is one.
     private static func yieldBuiltIns(_ document: Section, _ settings: inout Settings) {
         let named = Set((try? document.section("repositories"))?.keys ?? [])  // read without error before
         let taken = Set(settings.repositories.filter { named.contains($0.name) }.flatMap(\.namespaces))
-        for index in settings.repositories.indices where !named.contains(settings.repositories[index].name) {
-            settings.repositories[index].namespaces.removeAll { taken.contains($0) }
+        for builtIn in settings.repositories where !named.contains(builtIn.name) {
+            guard let index = settings.repositories.firstIndex(where: { $0.name == builtIn.name }) else { continue }
+            let left = builtIn.namespaces.filter { !taken.contains($0) }
+            guard taken.contains(builtIn.namespaces[0]) else {
+                settings.repositories[index].namespaces = left
+                continue
+            }
+            settings.repositories.remove(at: index)
+            let heir = settings.repositories.firstIndex { $0.namespaces.contains(builtIn.namespaces[0]) }
+            guard let heir else { continue }
+            settings.repositories[heir].namespaces += left
+            if builtIn.isDefault, !settings.repositories.contains(where: \.isDefault) {
+                settings.repositories[heir].isDefault = true
+            }
         }
-        settings.repositories.removeAll { $0.namespaces.isEmpty }
     }
 
     private static func firstLine(of text: String) -> String {
@@ -85,15 +96,18 @@ struct ConfigurationFile {
                 settings.repositories.removeAll { $0.name == name }
                 continue
             }
-            guard let section = try repositories.section(name) else { continue }
-            try section.allow("upstream", "namespaces", "default", "cacheTtl")
             let existing = settings.repositories.firstIndex { $0.name == name }
+            guard let section = try repositories.section(name) else {
+                if existing != nil { continue }
+                throw repositories.error(name, Self.needsUpstream)
+            }
+            try section.allow("upstream", "namespaces", "default", "cacheTtl")
             var repository: Settings.Repository
             if let existing {
                 repository = settings.repositories[existing]
             } else {
                 guard let address = try section.address("upstream") else {
-                    throw repositories.error(name, "needs an upstream, such as https://registry.example.com")
+                    throw repositories.error(name, Self.needsUpstream)
                 }
                 let host = "\(address.host)\(address.port.map { ":\($0)" } ?? "")"
                 repository = Settings.Repository(
@@ -107,6 +121,8 @@ struct ConfigurationFile {
             if let existing { settings.repositories[existing] = repository } else { settings.repositories.append(repository) }
         }
     }
+
+    private static let needsUpstream = "needs an upstream, such as https://registry.example.com"
 
     private func read(_ section: Section, into repository: inout Settings.Repository, _ settings: inout Settings) throws {
         let prefix = "repositories.\(repository.name)"

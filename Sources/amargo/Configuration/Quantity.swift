@@ -9,12 +9,12 @@ enum Quantity {
     /// Bytes: a number, or a number and a unit. `10GB` is 10¹⁰, `10GiB` is 10·2³⁰; a fraction is allowed with a unit.
     static func bytes(_ text: String) -> Int64? {
         let trimmed = text.filter { $0 != " " && $0 != "_" }
-        if let plain = Int64(trimmed) { return plain >= 0 ? plain : nil }
+        if Self.areDigits(trimmed[...]) { return Int64(trimmed) }
         for (suffix, factor) in self.units where trimmed.hasSuffix(suffix) {
             let number = trimmed.dropLast(suffix.count)
-            guard let first = number.utf8.first, (0x30...0x39).contains(first), let value = Double(number), value >= 0 else {
-                return nil
-            }
+            // `Double` would take signs, exponents and hexadecimal digits.
+            let parts = number.split(separator: ".", maxSplits: 1, omittingEmptySubsequences: false)
+            guard parts.allSatisfy(Self.areDigits), let value = Double(number) else { return nil }
             let bytes = (value * Double(factor)).rounded()
             return bytes < 9e18 ? Int64(bytes) : nil
         }
@@ -23,11 +23,18 @@ enum Quantity {
 
     /// Seconds: a number, or a number with `s`, `m`, `h` or `d`.
     static func seconds(_ text: String) -> Int64? {
-        if let plain = Int64(text) { return (0...315_360_000).contains(plain) ? plain : nil }
+        if Self.areDigits(text[...]) { return Int64(text).flatMap { $0 <= 315_360_000 ? $0 : nil } }
         let factors: [Character: Int64] = ["s": 1, "m": 60, "h": 3600, "d": 86_400]
-        guard let unit = text.last, let factor = factors[unit], let value = Int64(text.dropLast()), value >= 0 else { return nil }
+        let number = text.dropLast()
+        guard let unit = text.last, let factor = factors[unit], Self.areDigits(number), let value = Int64(number) else {
+            return nil
+        }
         let (seconds, overflow) = value.multipliedReportingOverflow(by: factor)
         return overflow || seconds > 315_360_000 ? nil : seconds
+    }
+
+    private static func areDigits(_ text: Substring) -> Bool {
+        !text.isEmpty && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
     }
 
     /// Bytes for people: `1.5 GB`.

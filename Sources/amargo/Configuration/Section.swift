@@ -51,12 +51,13 @@ struct Section {
     /// The value of a key; nil when it is missing or empty.
     private func value(_ key: String) -> Node? {
         guard let node = self.mapping.first(where: { $0.key.string == key })?.value else { return nil }
-        if case .scalar(let scalar) = node, scalar.string.isEmpty || scalar.string == "~" || scalar.string == "null",
-            scalar.style == .plain || scalar.style == .any
-        {
-            return nil
-        }
-        return node
+        return Self.isNull(node) ? nil : node
+    }
+
+    /// Whether a value was left out, in one of YAML's spellings.
+    static func isNull(_ node: Node) -> Bool {
+        guard case .scalar(let scalar) = node, scalar.style == .plain || scalar.style == .any else { return false }
+        return scalar.string.isEmpty || scalar.string == "~" || scalar.string == "null"
     }
 
     /// Whether a key holds `false` instead of a section: what it names shall not be there.

@@ -48,7 +48,7 @@ struct SettingsLoader {
         switch (error as? CocoaError)?.code {
         case .some(.fileReadNoSuchFile), .some(.fileNoSuchFile): "there is no such file"
         case .some(.fileReadNoPermission): "permission denied"
-        case .some(.fileReadInapplicableStringEncoding): "it is not UTF-8"
+        case .some(.fileReadInapplicableStringEncoding), .some(.fileReadCorruptFile): "it is not UTF-8"
         default: "\(error.localizedDescription)"
         }
     }

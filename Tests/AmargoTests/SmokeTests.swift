@@ -1,5 +1,0 @@
-import Testing
-
-@testable import amargo
-
-@Suite struct AmargoSmokeTests {}

@@ -1,5 +1,0 @@
-import Testing
-
-@testable import PullThrough
-
-@Suite struct PullThroughSmokeTests {}

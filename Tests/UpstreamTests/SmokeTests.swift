@@ -1,5 +1,0 @@
-import Testing
-
-@testable import Upstream
-
-@Suite struct UpstreamSmokeTests {}
