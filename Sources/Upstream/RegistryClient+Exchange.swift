@@ -208,7 +208,8 @@ extension RegistryClient {
             return UpstreamError(.rateLimited(retryAfter: Self.retryAfter(response.head)), self.say("limits our requests (429)"))
         case 408: return UpstreamError(.timeout, self.say("answered 408"))
         case 504: return UpstreamError(.timeout, self.say("answered 504"))
-        case 500...: return UpstreamError(.unavailable, self.say("answered \(code)"))
+        // 501 is no weather: the registry does not know the method, and never will.
+        case 500, 502...: return UpstreamError(.unavailable, self.say("answered \(code)"))
         default: return UpstreamError(.invalidResponse, self.say("answered \(code) to a request for \(what)"))
         }
     }

@@ -4,6 +4,7 @@ import NIOCore
 import NIOHTTP1
 import NIOPosix
 import OCI
+import Synchronization
 
 /// Asks one registry, politely: a token where one is wanted, redirects without credentials, few retries, always a limit.
 ///
@@ -110,7 +111,7 @@ package final class RegistryClient: Sendable {
         let request = RegistryRequest(method: method, repository: repository, path: path, accept: accept, query: query)
         return try await self.withRetries(self.metadataCooldown) { deadline in
             let response = try await self.exchange(request, client: self.metadata, limit: limit, deadline: deadline) { _ in nil }
-            guard (200..<300).contains(response.head.status.code) else { throw self.error(for: response, request) }
+            guard response.head.status == .ok else { throw self.error(for: response, request) }
             return response
         }
     }
@@ -137,9 +138,22 @@ package final class RegistryClient: Sendable {
     }
 
     /// The size of a blob, asked by HEAD: nothing is downloaded.
+    ///
+    /// Some registries know no HEAD for blobs (405, 501), or refuse it although the token is good (public.ecr.aws): those are
+    /// asked for the first byte.
     package func blobSize(_ digest: Digest, in repository: RepositoryName) async throws -> Int64? {
-        let response = try await self.ask(.HEAD, "blobs/\(digest)", in: repository, limit: Self.errorLimit, accept: "*/*")
-        return Self.contentLength(response.head)
+        do {
+            let response = try await self.ask(.HEAD, "blobs/\(digest)", in: repository, limit: Self.errorLimit, accept: "*/*")
+            return Self.contentLength(response.head)
+        } catch let error as UpstreamError where error.code == .denied || error.code == .invalidResponse {
+            let probe = SizeProbe()
+            do {
+                try await self.blob(digest, in: repository, range: .from(0, through: 0), receiver: probe)
+            } catch is UpstreamError {
+                throw error
+            }
+            return probe.size
+        }
     }
 
     private func blobHead(of head: HTTPResponseHead, range: BlobRange) throws -> BlobHead? {
@@ -251,4 +265,15 @@ struct ContentRange: Sendable, Hashable {
     private static func number(_ text: Substring) -> Int64? {
         text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int64(text) : nil
     }
+}
+
+/// Learns a blob's size from the answer to a request for its first byte.
+private final class SizeProbe: BlobReceiver {
+    private let known = Mutex<Int64?>(nil)
+
+    var size: Int64? { self.known.withLock { $0 } }
+
+    func receive(_ head: BlobHead) throws { self.known.withLock { $0 = head.size } }
+
+    func receive(_ part: ByteBuffer, on loop: any EventLoop) -> EventLoopFuture<Void> { loop.makeSucceededVoidFuture() }
 }

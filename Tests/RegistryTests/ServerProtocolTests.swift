@@ -125,6 +125,20 @@ import Testing
         }
     }
 
+    @Test("a registry that knows no HEAD of blobs is asked for the first byte", arguments: [401, 405, 501])
+    func headRefused(_ status: Int) async throws {
+        let upstream = try ScriptedUpstream()
+        let digest = upstream.addBlob(Fixtures.pseudoRandomBytes(count: 5000, seed: 35), in: "library/nginx")
+        upstream.scriptForever(.init(method: "HEAD"), .status(status))
+        try await ServerHarness.run(upstream) { server async throws in
+            let response = try await server.get("/v2/library/nginx/blobs/\(digest)", method: "HEAD")
+            #expect(response.status == 200)
+            #expect(response.header("content-length") == "5000")
+            #expect(upstream.requests("GET").map { $0.header("range") } == ["bytes=0-0"])
+            #expect(try !server.isStored(digest))
+        }
+    }
+
     @Test("several requests in one segment are answered in order")
     func pipelining() async throws {
         let upstream = try ScriptedUpstream()
