@@ -20,6 +20,7 @@ final class RegistryHandler: ChannelInboundHandler {
     private var requestBytes = 0
     private var isDraining = false
     private var closesAfterResponse = false
+    private var isRefused = false
     private var lastActivity = NIODeadline.now()
 
     init(resources: RegistryResources) {
@@ -90,6 +91,9 @@ final class RegistryHandler: ChannelInboundHandler {
         case .head(let head):
             self.requestHead = head
             self.requestBytes = 0
+            // A push is refused before its body is read, not after; nothing more is read on that connection.
+            guard head.method == .GET || head.method == .HEAD else { return self.refuse(head, context) }
+        case .body where self.isRefused, .end where self.isRefused: break
         case .body(let bytes):
             self.requestBytes += bytes.readableBytes
             // Nothing here takes a body; a small one is read and forgotten, so that the connection can go on.
@@ -101,11 +105,17 @@ final class RegistryHandler: ChannelInboundHandler {
         }
     }
 
+    private func refuse(_ request: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        self.isRefused = true
+        self.requestHead = nil
+        self.dispatch(request, context)
+    }
+
     private func dispatch(_ request: HTTPRequestHead, _ context: ChannelHandlerContext) {
         let isLocal = context.remoteAddress.map(\.isLoopback) ?? false
         let exchange = Exchange(request: request, eventLoop: context.eventLoop, isLocal: isLocal, connection: self)
         self.exchange = exchange
-        self.closesAfterResponse = !request.isKeepAlive
+        self.closesAfterResponse = !request.isKeepAlive || self.isRefused
         guard request.version.major == 1 else {
             return exchange.fail(
                 ErrorResponse(.httpVersionNotSupported, .unsupported, "only HTTP/1.1 and HTTP/1.0 are spoken here"))
