@@ -20,7 +20,7 @@ extension PullThroughCache {
             if case .digest(let digest) = reference { expected = digest }
             let manifest = try ManifestContent(
                 bytes: response.bytes, mediaType: response.mediaType, expected: expected,
-                host: source.upstream.client.configuration.address.host)
+                host: source.upstream.client.configuration.address.authority)
             if case .tag(let tag) = reference {
                 self.recentTags.set(
                     tag, in: source.repository,

@@ -36,6 +36,7 @@ final class Exchange {
     }
 
     func fail(_ error: ErrorResponse) {
+        if !self.isOver, !self.hasResponded { self.connection?.note(error, for: self.request) }
         var head = ResponseHead(error.status)
         head.add("content-type", "application/json")
         let body = error.body

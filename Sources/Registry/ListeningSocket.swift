@@ -13,14 +13,13 @@ package final class ListeningSocket: Sendable {
     ///
     /// - Throws: `ListenError`, a sentence that names the address and the way out.
     package init(binding address: String) throws {
-        guard let colon = address.lastIndex(of: ":"), let port = Int(address[address.index(after: colon)...]),
-            (0...65_535).contains(port)
-        else { throw ListenError("\"\(address)\" is no address to listen on; write host:port, such as 127.0.0.1:3000") }
-        var host = String(address[..<colon])
-        if host.hasPrefix("["), host.hasSuffix("]") { host = String(host.dropFirst().dropLast()) }
+        guard let (name, port) = Self.split(address) else {
+            throw ListenError("\"\(address)\" is no address to listen on; write host:port, such as 127.0.0.1:3000 or [::1]:3000")
+        }
+        let host = name.isEmpty || name == "*" ? "0.0.0.0" : name
         let socketAddress: SocketAddress
         do {
-            socketAddress = try SocketAddress.makeAddressResolvingHost(host.isEmpty ? "0.0.0.0" : host, port: port)
+            socketAddress = try SocketAddress.makeAddressResolvingHost(host, port: port)
         } catch {
             throw ListenError("cannot listen on \(address): the host \"\(host)\" cannot be resolved")
         }
@@ -29,6 +28,10 @@ package final class ListeningSocket: Sendable {
         guard descriptor >= 0 else { throw ListenError("cannot listen on \(address): \(String(cString: strerror(errno)))") }
         var one: CInt = 1
         setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<CInt>.size))
+        // Each address is listened on by itself: [::] beside 0.0.0.0, not instead of it.
+        if family == AF_INET6 {
+            setsockopt(descriptor, CInt(IPPROTO_IPV6), IPV6_V6ONLY, &one, socklen_t(MemoryLayout<CInt>.size))
+        }
         let result = socketAddress.withSockAddr { Glibc.bind(descriptor, $0, socklen_t($1)) }
         guard result == 0, Glibc.listen(descriptor, 1024) == 0 else {
             let reason = errno
@@ -36,7 +39,7 @@ package final class ListeningSocket: Sendable {
             throw ListenError(Self.explain(reason, address))
         }
         self.port = Self.boundPort(of: descriptor) ?? port
-        self.address = address
+        self.address = port == 0 ? "\(address.dropLast(1))\(self.port)" : address
         self.descriptor = Mutex(descriptor)
     }
 
@@ -51,6 +54,24 @@ package final class ListeningSocket: Sendable {
             defer { descriptor = -1 }
             return descriptor
         }
+    }
+
+    /// Whether a text has the form of an address to listen on.
+    package static func isWellFormed(_ address: String) -> Bool { Self.split(address) != nil }
+
+    private static func split(_ address: String) -> (host: String, port: Int)? {
+        guard let colon = address.lastIndex(of: ":") else { return nil }
+        let digits = address[address.index(after: colon)...]
+        var host = String(address[..<colon])
+        guard digits.utf8.allSatisfy({ (0x30...0x39).contains($0) }), let port = Int(digits), (0...65_535).contains(port) else {
+            return nil
+        }
+        if host.hasPrefix("["), host.hasSuffix("]") {
+            host = String(host.dropFirst().dropLast())
+        } else if host.contains(":") || host.contains("/") {
+            return nil
+        }
+        return (host, port)
     }
 
     private static func boundPort(of descriptor: CInt) -> Int? {

@@ -20,9 +20,7 @@ struct ManifestHandler {
             then: exchange.resuming { result in
                 switch result {
                 case .success(let answer): self.respond(answer, reference, in: source, exchange)
-                case .failure(let error):
-                    self.log("MISS", reference, source)
-                    exchange.fail(ErrorResponse(error, unknown: .manifestUnknown))
+                case .failure(let error): exchange.fail(ErrorResponse(error, unknown: .manifestUnknown))
                 }
             })
     }

@@ -19,7 +19,8 @@ struct OperationsHandler {
             "version":\(JSONText.quoted(self.configuration.version)),\
             "uptimeSeconds":\(self.startedAt.duration(to: .now).components.seconds),\
             "store":{"path":\(JSONText.quoted(store.configuration.path.string)),"blobs":\(total.blobs),"bytes":\(total.bytes),\
-            "journalBytes":\(store.journalSize),"maxSize":\(store.configuration.maxSize)},\
+            "journalBytes":\(store.journalSize),"maxSize":\(store.configuration.maxSize),"minFree":\(store.configuration.minFree),\
+            "lastRefusal":\(store.capacity.recentRefusal.map { JSONText.quoted($0.reason) } ?? "null")},\
             "downloads":\(self.cache.downloads.count),"upstreams":[\(upstreams)]}
 
             """

@@ -128,6 +128,9 @@ final class RegistryHandler: ChannelInboundHandler {
 
     // MARK: - The response
 
+    /// Says in the log why a request was refused or failed.
+    func note(_ error: ErrorResponse, for request: HTTPRequestHead) { self.resources.note(error, for: request) }
+
     /// Sends the head and starts pulling the body.
     func begin(_ response: ResponseHead, _ body: BodySource, for exchange: Exchange) {
         guard let context = self.context, self.exchange === exchange else { return }

@@ -31,7 +31,9 @@ final class RegistryResources: Sendable {
             return exchange.fail(ErrorResponse(error))
         }
         if route.isOperational, self.configuration.operations == .loopback, !exchange.isLocal {
-            return exchange.fail(ErrorResponse(.notFound, .nameUnknown, "there is nothing at this path"))
+            return exchange.fail(
+                ErrorResponse(
+                    .notFound, .nameUnknown, "this path is served to its own host only (server.operations: loopback)"))
         }
         switch route {
         case .base: Self.answerBase(exchange)
@@ -55,6 +57,18 @@ final class RegistryResources: Sendable {
             self.withSource(name, ns, exchange) { source in
                 BlobHandler(cache: self.cache, logger: self.logger).handle(digest, in: source, exchange)
             }
+        }
+    }
+
+    /// One line for each request that was not answered with content, without its query.
+    func note(_ error: ErrorResponse, for request: HTTPRequestHead) {
+        let path = request.uri.prefix { $0 != "?" }.prefix(300)
+        let line: Logger.Message = "\(error.status.code) \(error.code.rawValue): \(request.method) \(path): \(error.message)"
+        // What is nowhere is ordinary; what an upstream or this host cannot do is not.
+        if error.status.code < 500, error.status != .tooManyRequests, error.status != .forbidden {
+            self.logger.info(line)
+        } else {
+            self.logger.warning(line)
         }
     }
 

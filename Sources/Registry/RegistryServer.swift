@@ -44,6 +44,12 @@ package final class RegistryServer: Service {
         await self.drain()
     }
 
+    /// Cuts every response that is still running.
+    package func cut() {
+        self.logger.warning("Cutting running responses", metadata: ["count": "\(self.connections.count)"])
+        self.connections.closeAll()
+    }
+
     private func listen(on socket: ListeningSocket) async throws -> any Channel {
         let connections = self.connections
         let resources = self.resources

@@ -52,7 +52,7 @@ extension CacheState {
         switch self {
         case .hit: lifetime.map { "amargo; hit; ttl=\($0)" } ?? "amargo; hit"
         case .revalidated: "amargo; fwd=stale; fwd-status=200"
-        case .miss: isCollapsed ? "amargo; fwd=miss; collapsed" : "amargo; fwd=miss; stored"
+        case .miss: isCollapsed ? "amargo; fwd=miss; collapsed" : "amargo; fwd=miss"
         case .stale: "amargo; hit; ttl=-1; detail=stale"
         }
     }

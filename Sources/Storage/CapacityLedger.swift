@@ -3,6 +3,19 @@ import Synchronization
 
 /// Says whether content may be stored, before it comes: caps, and room on the disk.
 package final class CapacityLedger: Sendable {
+    /// Why content was last not stored, and when.
+    package struct Refusal: Sendable {
+        package let reason: String
+        package let at: ContinuousClock.Instant
+    }
+
+    private let refusal = Mutex<Refusal?>(nil)
+
+    /// The last refusal, if it is not older than a minute.
+    package var recentRefusal: Refusal? {
+        self.refusal.withLock { $0 }.flatMap { $0.at.duration(to: .now) < .seconds(60) ? $0 : nil }
+    }
+
     private struct Reserved {
         var total: Int64 = 0
         var shares: [Namespace: Int64] = [:]
@@ -29,32 +42,41 @@ package final class CapacityLedger: Sendable {
 
     /// Sets room aside. Asks the file system, so it belongs on a thread pool.
     ///
-    /// - Throws: `StorageError.noSpace`, naming the limit that would be passed.
+    /// - Throws: `StorageError.full`, naming the limit that would be passed.
     package func reserve(_ bytes: Int64, for namespace: Namespace) throws -> Reservation {
         try self.take(bytes, for: namespace)
         return Reservation(ledger: self, namespace: namespace, bytes: bytes)
     }
 
     fileprivate func take(_ bytes: Int64, for namespace: Namespace) throws {
+        do {
+            try self.tryToTake(bytes, for: namespace)
+        } catch let error as StorageError {
+            self.refusal.withLock { $0 = Refusal(reason: error.message, at: .now) }
+            throw error
+        }
+    }
+
+    private func tryToTake(_ bytes: Int64, for namespace: Namespace) throws {
         let free = self.configuration.minFree > 0 ? self.root.availableBytes : nil
         try self.reserved.withLock { reserved in
             // Sizes come from outside: no sum of them may overflow, so the new one stands alone on its side.
             guard bytes <= Self.limit - reserved.total else {
-                throw StorageError(.noSpace, "\(bytes) more bytes are more than any disk has")
+                throw StorageError(.full, "\(bytes) more bytes are more than any disk has")
             }
             let total = self.catalog.total.bytes + self.overhead() + reserved.total
             if self.configuration.maxSize > 0, bytes > self.configuration.maxSize - total {
-                throw StorageError(.noSpace, "\(bytes) more bytes would pass store.maxSize (\(self.configuration.maxSize) bytes)")
+                throw StorageError(.full, "\(bytes) more bytes would pass store.maxSize (\(self.configuration.maxSize) bytes)")
             }
             if let cap = self.configuration.shares[namespace], cap > 0 {
                 let share = self.catalog.share(of: namespace) + reserved.shares[namespace, default: 0]
                 guard bytes <= cap - share else {
-                    throw StorageError(.noSpace, "\(bytes) more bytes would pass the cap of \(namespace) (\(cap) bytes)")
+                    throw StorageError(.full, "\(bytes) more bytes would pass the cap of \(namespace) (\(cap) bytes)")
                 }
             }
             if let free, free - reserved.total - bytes < self.configuration.minFree {
                 throw StorageError(
-                    .noSpace,
+                    .full,
                     "\(bytes) more bytes would leave less than store.minFree (\(self.configuration.minFree) bytes) on the disk")
             }
             reserved.total += bytes

@@ -24,6 +24,7 @@ package final class ContentStore: Sendable {
     private let files: OpenFileTable
     private let now: @Sendable () -> Int64
     let partials = PartialTable()
+    private let checker = HitChecker()
     private let spoolNumber: Atomic<UInt64>
 
     init(
@@ -87,6 +88,7 @@ package final class ContentStore: Sendable {
                 self.quarantine(digest)
                 return .failure(StorageError(.notFound, "\(digest) was damaged"))
             }
+            guard try self.check(file, digest) else { return .failure(StorageError(.notFound, "\(digest) was damaged")) }
             self.files.insert(file, for: digest)
             return .success(file)
         } catch let error as StorageError {
@@ -98,6 +100,37 @@ package final class ContentStore: Sendable {
         } catch {
             return .failure(StorageError(.io, "\(error)"))
         }
+    }
+
+    /// Sees to it that content is hashed once since the start; false when it is damaged, and in quarantine by then.
+    private func check(_ file: ReadableFile, _ digest: Digest) throws -> Bool {
+        if self.checker.isChecked(digest) { return true }
+        if file.size <= HitChecker.immediate {
+            guard try self.isIntact(file, digest) else { return false }
+            self.checker.note(digest)
+        } else if self.checker.enqueue(digest) {
+            self.pools.writing.submit { state in
+                while state == .active, let digest = self.checker.next() { self.recheck(digest) }
+            }
+        }
+        return true
+    }
+
+    private func recheck(_ digest: Digest) {
+        do {
+            _ = try self.isIntact(try self.openBlob(digest), digest)
+        } catch {
+            self.logger.warning("A stored blob could not be checked", metadata: ["digest": "\(digest)", "error": "\(error)"])
+        }
+    }
+
+    private func isIntact(_ file: ReadableFile, _ digest: Digest) throws -> Bool {
+        if try file.digest(digest.algorithm).digest() == digest { return true }
+        self.logger.error(
+            "A stored blob is damaged and goes to quarantine; it is fetched again when it is asked for",
+            metadata: ["digest": "\(digest)"])
+        self.quarantine(digest)
+        return false
     }
 
     private func openBlob(_ digest: Digest) throws -> ReadableFile {
@@ -169,6 +202,7 @@ package final class ContentStore: Sendable {
             } else {
                 .blob(digest, size: size, repository: repository, at: self.now())
             }
+        self.checker.note(digest)
         self.journal.note(record)
         self.catalog.apply(record)
         self.layouts.note(digest, in: repository)
@@ -211,6 +245,7 @@ package final class ContentStore: Sendable {
     /// Takes content out of the catalog that is no longer on the disk.
     package func forget(_ digest: Digest) {
         self.files.remove(digest)
+        self.checker.forget(digest)
         self.journal.note(.deleted(digest))
         self.catalog.apply(.deleted(digest))
     }
@@ -240,6 +275,7 @@ package final class ContentStore: Sendable {
                 self.quarantine(digest)
                 return false
             }
+            self.checker.note(digest)
             let facts = try Self.manifestFacts(of: file)
             let record: JournalRecord =
                 if let facts {

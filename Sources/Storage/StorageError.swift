@@ -10,7 +10,7 @@ package struct StorageError: Error, Sendable, CustomStringConvertible {
         /// The store was written by a newer version.
         case tooNew
         /// There is no room: disk, quota, inodes or a configured cap.
-        case noSpace
+        case full
         /// The disk, or the file system, failed.
         case io
         /// The content is not what its name says.
@@ -31,7 +31,7 @@ package struct StorageError: Error, Sendable, CustomStringConvertible {
     /// Wraps a failed call, telling a full disk from a broken one.
     package init(_ errno: Errno, _ action: String) {
         switch errno {
-        case .noSpace, .diskQuotaExceeded: self.code = .noSpace
+        case .noSpace, .diskQuotaExceeded: self.code = .full
         case .noSuchFileOrDirectory: self.code = .notFound
         default: self.code = .io
         }

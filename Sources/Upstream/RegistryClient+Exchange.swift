@@ -93,7 +93,10 @@ extension RegistryClient {
         let delegate = ExchangeDelegate(
             limit: limit, headTimeout: min(remaining, self.configuration.headTimeout),
             stallTimeout: self.configuration.stallTimeout, judge: judge)
-        let host = URL(string: url)?.host ?? self.configuration.address.host
+        let host =
+            URL(string: url).flatMap { url in
+                url.host.map { host in url.port.map { "\(host):\($0)" } ?? host }
+            } ?? self.configuration.address.authority
         do {
             let request = try HTTPClient.Request(url: url, method: method, headers: headers)
             self.status.requested()

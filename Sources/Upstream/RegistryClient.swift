@@ -208,7 +208,7 @@ package final class RegistryClient: Sendable {
         }
     }
 
-    func say(_ what: String) -> String { "\(self.configuration.address.host) \(what)" }
+    func say(_ what: String) -> String { "\(self.configuration.address.authority) \(what)" }
 }
 
 /// A part of a blob, in bytes.

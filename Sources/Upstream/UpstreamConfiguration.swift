@@ -69,6 +69,9 @@ package struct UpstreamAddress: Sendable, Hashable, CustomStringConvertible {
         guard isWellFormed else { return nil }
     }
 
+    /// `host`, with the port when it is not the scheme's own.
+    package var authority: String { self.port.map { "\(self.host):\($0)" } ?? self.host }
+
     package var description: String {
         "\(self.isSecure ? "https" : "http")://\(self.host)\(self.port.map { ":\($0)" } ?? "")"
     }

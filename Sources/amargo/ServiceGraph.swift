@@ -52,11 +52,12 @@ struct ServiceGraph {
         var registry = RegistryConfiguration(version: UserAgent.version)
         registry.operations = self.settings.operations
         let server = RegistryServer(sockets: sockets, cache: cache, configuration: registry, group: group, logger: self.logger)
-        self.announce(store, fallback)
+        self.announce(store, fallback, sockets.map(\.address))
 
         // Shut down from the last to the first: answers end before downloads, downloads before the store.
         var group = ServiceGroupConfiguration(
-            services: [StoreUpkeep(store: store), downloads, server], gracefulShutdownSignals: [.sigterm, .sigint],
+            services: [StoreUpkeep(store: store), downloads, ImpatientStop(server: server), server],
+            gracefulShutdownSignals: [.sigterm, .sigint, .sighup],
             cancellationSignals: [.sigquit], logger: self.logger)
         group.maximumGracefulShutdownDuration = registry.drainTimeout + .seconds(15)
         let result: Result<Void, any Error>
@@ -94,10 +95,10 @@ struct ServiceGraph {
             client: RegistryClient(configuration, group: group, logger: self.logger))
     }
 
-    private func announce(_ store: ContentStore, _ fallback: UpstreamBinding?) {
+    private func announce(_ store: ContentStore, _ fallback: UpstreamBinding?, _ addresses: [String]) {
         let total = store.catalog.total
         self.logger.notice(
-            "Amargo \(UserAgent.version) serves on \(self.settings.listen.map { "http://\($0)" }.joined(separator: ", "))")
+            "Amargo \(UserAgent.version) serves on \(addresses.map { "http://\($0)" }.joined(separator: ", "))")
         self.logger.notice("Configuration: \(self.file ?? "none, built-in defaults")")
         self.logger.notice(
             "Store: \(self.settings.storePath) (\(total.blobs) blobs, \(Quantity.describe(bytes: total.bytes)))")

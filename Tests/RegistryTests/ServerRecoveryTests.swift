@@ -55,6 +55,34 @@ import Testing
         }
     }
 
+    @Test("a bit that the disk forgot is found at the first hit after a start", arguments: [1000, 3 << 20])
+    func flippedBit(_ size: Int) async throws {
+        let folder = try TemporaryDirectory()
+        let upstream = try ScriptedUpstream()
+        let bytes = Fixtures.pseudoRandomBytes(count: size, seed: 53)
+        let digest = upstream.addBlob(bytes, in: "library/nginx")
+        let options = ServerHarness.Options(storePath: folder.path("store"))
+        try await ServerHarness.run(upstream, options) { server async throws in
+            _ = try await server.blob(digest)
+            try await server.waitUntilStored(digest)
+        }
+        let hex = digest.dropFirst(7)
+        let file = folder.path("store", "blobs", "sha256", String(hex.prefix(2)), String(hex))
+        var damaged = bytes
+        damaged[size / 2] ^= 1
+        try FileManager.default.removeItem(atPath: file)
+        try Data(damaged).write(to: URL(fileURLWithPath: file))
+        try await ServerHarness.run(upstream, options) { server async throws in
+            let first = try await server.blob(digest)
+            // Small content is hashed before it is sent; large content at once afterwards.
+            if size <= 1 << 20 { #expect(first.body == bytes) }
+            try await eventually("right content is served again") { try await server.blob(digest).body == bytes }
+            #expect(upstream.requests("GET", contains: digest).count == 2)
+            let kept = try FileManager.default.contentsOfDirectory(atPath: folder.path("store", "quarantine"))
+            #expect(kept == ["sha256-\(hex)"])
+        }
+    }
+
     /// What the disk and the upstream make of a partial download after a restart.
     enum Aftermath: CaseIterable, Sendable {
         case resumed, rangeIgnored, damaged

@@ -37,10 +37,10 @@ struct CapacityLedgerTests {
     func absurd() throws {
         let namespace = try Namespace(parsing: "docker.io")
         let ledger = try Self.ledger()
-        #expect(Self.refusal(ledger, .max, for: namespace)?.code == .noSpace)
+        #expect(Self.refusal(ledger, .max, for: namespace)?.code == .full)
         let reservation = try ledger.reserve(1 << 62, for: namespace)
-        #expect(Self.refusal(ledger, 1, for: namespace)?.code == .noSpace)
-        #expect(Self.refusal(ledger, .max, for: namespace)?.code == .noSpace)
+        #expect(Self.refusal(ledger, 1, for: namespace)?.code == .full)
+        #expect(Self.refusal(ledger, .max, for: namespace)?.code == .full)
         _ = consume reservation
         #expect(Self.refusal(ledger, 1, for: namespace) == nil)
     }
@@ -54,7 +54,7 @@ struct CapacityLedgerTests {
     func maxSize(_ bytes: Int64, _ fits: Bool) throws {
         let refusal = Self.refusal(try Self.ledger(maxSize: 2_000), bytes, for: try Namespace(parsing: "ghcr.io"))
         #expect((refusal == nil) == fits)
-        if !fits { #expect(refusal?.code == .noSpace) }
+        if !fits { #expect(refusal?.code == .full) }
         if bytes == 991 { #expect(refusal?.message.contains("store.maxSize") == true) }
     }
 
@@ -64,10 +64,10 @@ struct CapacityLedgerTests {
         let namespace = try Namespace(parsing: "ghcr.io")
         let first = try ledger.reserve(500, for: namespace)
         #expect(Self.refusal(ledger, 490, for: namespace) == nil)
-        #expect(Self.refusal(ledger, 491, for: namespace)?.code == .noSpace)
+        #expect(Self.refusal(ledger, 491, for: namespace)?.code == .full)
         _ = consume first
         #expect(Self.refusal(ledger, 990, for: namespace) == nil)
-        #expect(Self.refusal(ledger, 991, for: namespace)?.code == .noSpace)
+        #expect(Self.refusal(ledger, 991, for: namespace)?.code == .full)
     }
 
     @Test("a registry's cap counts what was pulled from it first")
@@ -78,11 +78,11 @@ struct CapacityLedgerTests {
         #expect(Self.refusal(ledger, 500, for: docker) == nil)
         #expect(Self.refusal(ledger, 501, for: docker)?.message.contains("docker.io") == true)
         #expect(Self.refusal(ledger, 300, for: other) == nil)
-        #expect(Self.refusal(ledger, 301, for: other)?.code == .noSpace)
-        #expect(Self.refusal(ledger, .max, for: docker)?.code == .noSpace)
+        #expect(Self.refusal(ledger, 301, for: other)?.code == .full)
+        #expect(Self.refusal(ledger, .max, for: docker)?.code == .full)
         #expect(Self.refusal(ledger, 1 << 40, for: try Namespace(parsing: "quay.io")) == nil)
         let reservation = try ledger.reserve(200, for: other)
-        #expect(Self.refusal(ledger, 101, for: other)?.code == .noSpace)
+        #expect(Self.refusal(ledger, 101, for: other)?.code == .full)
         #expect(Self.refusal(ledger, 500, for: docker) == nil)
         _ = consume reservation
         #expect(Self.refusal(ledger, 300, for: other) == nil)
@@ -92,13 +92,13 @@ struct CapacityLedgerTests {
     func minFree() throws {
         let namespace = try Namespace(parsing: "docker.io")
         let refusal = Self.refusal(try Self.ledger(minFree: .max), 1, for: namespace)
-        #expect(refusal?.code == .noSpace)
+        #expect(refusal?.code == .full)
         #expect(refusal?.message.contains("store.minFree") == true)
         let ledger = try Self.ledger(minFree: 1)
         #expect(Self.refusal(ledger, 1, for: namespace) == nil)
-        #expect(Self.refusal(ledger, .max, for: namespace)?.code == .noSpace)
+        #expect(Self.refusal(ledger, .max, for: namespace)?.code == .full)
         let reservation = try ledger.reserve(1_000, for: namespace)
-        #expect(Self.refusal(ledger, .max, for: namespace)?.code == .noSpace)
+        #expect(Self.refusal(ledger, .max, for: namespace)?.code == .full)
         _ = consume reservation
     }
 
@@ -117,7 +117,7 @@ struct CapacityLedgerTests {
         #expect(throws: StorageError.self) { try reservation.extend(to: 3 * step + 1) }
         #expect(reservation.bytes == 3 * step)
         #expect(throws: StorageError.self) { try reservation.extend(to: .max) }
-        #expect(Self.refusal(ledger, 1, for: namespace)?.code == .noSpace)
+        #expect(Self.refusal(ledger, 1, for: namespace)?.code == .full)
         _ = consume reservation
         #expect(Self.refusal(ledger, 3 * step, for: namespace) == nil)
     }
@@ -137,7 +137,7 @@ struct CapacityLedgerTests {
                     _ = consume reservation
                 }
                 #expect(store.catalog.total.bytes == 3)
-                #expect(Self.refusal(store.capacity, 100_000 - 3, for: repository.namespace)?.code == .noSpace)
+                #expect(Self.refusal(store.capacity, 100_000 - 3, for: repository.namespace)?.code == .full)
             }
         }
     }

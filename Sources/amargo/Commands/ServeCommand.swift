@@ -1,5 +1,6 @@
 import ArgumentParser
 import Logging
+import Registry
 
 struct ServeCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -7,7 +8,7 @@ struct ServeCommand: AsyncParsableCommand {
         abstract: "Serve as a registry mirror.",
         discussion: """
             Without a configuration it listens on 127.0.0.1:3000 and mirrors Docker Hub. SIGTERM and SIGINT let running \
-            responses end, for up to 30 seconds.
+            responses end, for up to 30 seconds; a second one cuts them.
             """)
 
     @OptionGroup var options: StoreOptions
@@ -22,9 +23,10 @@ struct ServeCommand: AsyncParsableCommand {
     var logLevel: String?
 
     func run() async throws {
+        StandardStreams.open()
         do {
             var (settings, file) = try SettingsLoader(self.options).load()
-            try self.apply(to: &settings)
+            self.apply(to: &settings)
             let writer = LogWriter()
             let logger = Logger(label: "amargo") { [settings] _ in
                 AmargoLogHandler(level: settings.logLevel, format: settings.logFormat, writer: writer)
@@ -41,17 +43,21 @@ struct ServeCommand: AsyncParsableCommand {
         }
     }
 
-    private func apply(to settings: inout Settings) throws {
+    func validate() throws {
+        if let odd = self.listen.first(where: { !ListeningSocket.isWellFormed($0) }) {
+            throw ValidationError("--listen must be host:port, such as 127.0.0.1:3000 or [::1]:3000, not \"\(odd)\".")
+        }
+        if let text = self.logFormat, Settings.LogFormat(rawValue: text) == nil {
+            throw ValidationError("--log-format must be text or json, not \"\(text)\".")
+        }
+        if let text = self.logLevel, Logger.Level(rawValue: text) == nil {
+            throw ValidationError("--log-level must be one of \(Logger.Level.allCases.map(\.rawValue).joined(separator: ", ")).")
+        }
+    }
+
+    private func apply(to settings: inout Settings) {
         if !self.listen.isEmpty { settings.listen = self.listen }
-        if let text = self.logFormat {
-            guard let format = Settings.LogFormat(rawValue: text) else {
-                throw SettingsError("--log-format must be text or json, not \"\(text)\"")
-            }
-            settings.logFormat = format
-        }
-        if let text = self.logLevel {
-            guard let level = Logger.Level(rawValue: text) else { throw SettingsError("--log-level has no level \"\(text)\"") }
-            settings.logLevel = level
-        }
+        if let format = self.logFormat.flatMap(Settings.LogFormat.init(rawValue:)) { settings.logFormat = format }
+        if let level = self.logLevel.flatMap(Logger.Level.init(rawValue:)) { settings.logLevel = level }
     }
 }

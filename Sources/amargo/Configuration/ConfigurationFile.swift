@@ -14,7 +14,7 @@ struct ConfigurationFile {
         do {
             root = try Yams.compose(yaml: text)
         } catch let error as YamlError {
-            throw SettingsError("\(self.path) is not valid YAML: \(Self.firstLine(of: "\(error)"))")
+            throw SettingsError("\(self.path) is not valid YAML: \(Self.firstLine(of: "\(error)").prefix(300))")
         }
         guard let root, !Section.isNull(root) else { return }
         let document = try Section(root, "", self.path)
@@ -59,6 +59,9 @@ struct ConfigurationFile {
         try server.allow("listen", "operations")
         if let value = try server.strings("listen") {
             guard !value.isEmpty else { throw server.error("listen", "must name at least one address") }
+            if let odd = value.first(where: { !ListeningSocket.isWellFormed($0) }) {
+                throw server.error("listen", "must be host:port, such as 127.0.0.1:3000 or [::1]:3000, not \"\(odd)\"")
+            }
             settings.listen = value
             settings.origins["server.listen"] = server.place("listen")
         }

@@ -25,15 +25,11 @@ struct SettingsLoader {
         var settings = try Settings(storePath: self.defaultStore)
         let file = try self.findFile()
         if let file {
-            let text: String
-            do {
-                text = try String(contentsOfFile: file, encoding: .utf8)
-            } catch {
-                throw SettingsError("the configuration \(file) cannot be read: \(Self.reason(error))")
-            }
+            let text = try ConfigurationText.read(file)
             try ConfigurationFile(path: file).apply(text, to: &settings)
         }
         if let store = self.options.store {
+            guard !store.isEmpty else { throw SettingsError("--store is empty; name a folder, or leave it out") }
             settings.storePath = store
             settings.origins["store.path"] = "--store"
         } else if let store = self.variable("AMARGO_STORE") {
@@ -44,17 +40,11 @@ struct SettingsLoader {
         return (settings, file)
     }
 
-    private static func reason(_ error: any Error) -> String {
-        switch (error as? CocoaError)?.code {
-        case .some(.fileReadNoSuchFile), .some(.fileNoSuchFile): "there is no such file"
-        case .some(.fileReadNoPermission): "permission denied"
-        case .some(.fileReadInapplicableStringEncoding), .some(.fileReadCorruptFile): "it is not UTF-8"
-        default: "\(error.localizedDescription)"
-        }
-    }
-
     private func findFile() throws -> String? {
-        if let named = self.options.config ?? self.variable("AMARGO_CONFIG") { return self.absolute(named) }
+        if let named = self.options.config ?? self.variable("AMARGO_CONFIG") {
+            guard !named.isEmpty else { throw SettingsError("--config is empty; name a file, or leave it out") }
+            return self.absolute(named)
+        }
         return self.usualFiles.first { FileManager.default.fileExists(atPath: $0) }
     }
 
