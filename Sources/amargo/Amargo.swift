@@ -11,5 +11,5 @@ struct Amargo: AsyncParsableCommand {
             Exit codes: 0 done, 1 failed, 64 wrong usage, 78 wrong configuration.
             """,
         version: "amargo \(UserAgent.version)",
-        subcommands: [ServeCommand.self, ConfigCommand.self])
+        subcommands: [ServeCommand.self, ConfigCommand.self, ClientConfigCommand.self])
 }
