@@ -7,6 +7,8 @@ actor AmargoProcess {
         var upstream: String
         var store: URL
         var cacheTTL = 1800
+        /// Further registries: namespace and address.
+        var others: [(namespace: String, upstream: String)] = []
 
         var configuration: String {
             """
@@ -20,24 +22,38 @@ actor AmargoProcess {
                 namespaces: [docker.io]
                 default: true
                 cacheTtl: \(self.cacheTTL)
-
+            \(self.others.enumerated().map { Self.other($0.offset, $0.element) }.joined())
             """
+        }
+
+        private static func other(_ number: Int, _ other: (namespace: String, upstream: String)) -> String {
+            "  other\(number):\n    upstream: \(other.upstream)\n    namespaces: [\(other.namespace)]\n"
         }
     }
 
     nonisolated let settings: Settings
     nonisolated let daemon: Daemon
+    /// The file it is configured by.
+    nonisolated let configuration: URL
 
     nonisolated var url: String { "http://127.0.0.1:\(self.settings.port)" }
 
     init(_ settings: Settings, in folder: URL) throws {
         self.settings = settings
+        self.configuration = folder.appendingPathComponent("amargo.yaml")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         self.daemon = Daemon(
             "amargo",
             try Self.binary(),
             try Self.arguments(settings, in: folder),
             log: folder.appendingPathComponent("amargo.log"))
+    }
+
+    /// What `amargo client-config` writes for an engine, unedited.
+    func clientConfiguration(for engine: String, in folder: URL) async throws {
+        try await Command(
+            try Self.binary(), ["client-config", engine, "--config", self.configuration.path, "--output", folder.path]
+        ).run()
     }
 
     /// Starts it, for the first time or again, on the same store and port.

@@ -48,6 +48,12 @@ actor Lab {
         return engine
     }
 
+    /// Starts a further program, which is stopped with the others.
+    func start(_ daemon: Daemon, until isReady: @Sendable () async throws -> Bool) async throws {
+        self.daemons.append(daemon)
+        try await daemon.start(until: isReady)
+    }
+
     nonisolated func settings(upstream: String) throws -> AmargoProcess.Settings {
         AmargoProcess.Settings(
             port: try LoopbackPort.free(), upstream: upstream, store: self.folder.appendingPathComponent("store"))

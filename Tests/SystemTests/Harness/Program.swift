@@ -5,6 +5,11 @@ struct Program: Sendable {
     let name: String
     let package: String
 
+    static let buildah = Program(name: "buildah", package: "buildah")
+    static let containerd = Program(name: "containerd", package: "containerd")
+    static let ctr = Program(name: "ctr", package: "containerd")
+    static let nginx = Program(name: "nginx", package: "nginx-light")
+    static let podman = Program(name: "podman", package: "podman")
     static let busybox = Program(name: "busybox", package: "busybox-static")
     static let curl = Program(name: "curl", package: "curl")
     static let docker = Program(name: "docker", package: "docker.io (docker-cli since Debian 13)")

@@ -1,0 +1,117 @@
+import Foundation
+
+/// A program that pulls images by their own names, by way of the mirrors it was told of.
+///
+/// None of them can reach a real registry: whatever is not on this host ends at a closed port.
+struct ImageClient: Sendable {
+    static let environment = [
+        "HTTPS_PROXY": "http://127.0.0.1:9", "HTTP_PROXY": "http://127.0.0.1:9", "NO_PROXY": "127.0.0.1,localhost",
+    ]
+
+    enum Kind: String, CaseIterable, Sendable {
+        case containerd
+        case podman
+        case buildah
+        case skopeo
+    }
+
+    let kind: Kind
+    private let folder: URL
+    private let configuration: URL
+
+    /// Makes the program ready, with the configuration that Amargo prints for it.
+    init(_ kind: Kind, amargo: AmargoProcess, in lab: Lab) async throws {
+        self.kind = kind
+        self.folder = try lab.newFolder(kind.rawValue)
+        self.configuration = self.folder.appendingPathComponent("configuration")
+        try await amargo.clientConfiguration(for: kind == .containerd ? "containerd" : "podman", in: self.configuration)
+        switch kind {
+        case .containerd: try await self.startContainerd(in: lab)
+        case .podman, .buildah, .skopeo: try self.writePolicy()
+        }
+    }
+
+    /// Pulls an image; the outcome is for the caller to judge.
+    func pull(_ reference: String, platform: FixtureImage.Platform? = nil) async throws -> Command.Result {
+        var command: Command
+        switch self.kind {
+        case .containerd:
+            let chosen = platform.map { ["--platform", $0.text] } ?? []
+            command = try self.ctr(
+                ["images", "pull", "--hosts-dir", self.configuration.path, "--snapshotter", "native"] + chosen + [reference])
+        case .podman:
+            let chosen = platform.map { ["--os", $0.os, "--arch", $0.architecture] } ?? []
+            command = try Command(.podman, self.storage + ["--runtime", "runc", "pull"] + chosen + [reference])
+        case .buildah:
+            let chosen = platform.map { ["--os", $0.os, "--arch", $0.architecture] } ?? []
+            command = try Command(.buildah, self.storage + ["pull"] + chosen + [reference])
+        case .skopeo:
+            let target = self.folder.appendingPathComponent("image-\(UInt32.random(in: .min ... .max))")
+            let chosen = platform.map { ["--override-os", $0.os, "--override-arch", $0.architecture] } ?? []
+            command = try Command(
+                .skopeo,
+                ["--insecure-policy", "--registries-conf", self.configuration.appendingPathComponent("amargo.conf").path]
+                    + chosen + ["copy", "docker://\(reference)", "dir:\(target.path)"])
+        }
+        command.environment = Self.environment.merging(self.home) { $1 }
+        command.limit = .seconds(60)
+        return try await command.outcome()
+    }
+
+    /// Removes everything that was pulled.
+    func removeImages() async throws {
+        switch self.kind {
+        case .containerd:
+            let names = try await self.ctr(["images", "ls", "--quiet"]).run().text.split(separator: "\n").map(String.init)
+            if !names.isEmpty { try await self.ctr(["images", "rm", "--sync"] + names).run() }
+            let content = try await self.ctr(["content", "ls", "--quiet"]).run().text
+            guard content.isEmpty else { throw ConditionFailure(description: "content is left: \(content)") }
+        case .podman, .buildah:
+            var command = try Command(self.kind == .podman ? .podman : .buildah, self.storage + ["rmi", "--all", "--force"])
+            command.environment = Self.environment.merging(self.home) { $1 }
+            try await command.run()
+        case .skopeo: break
+        }
+    }
+
+    // MARK: - Settings
+
+    private var home: [String: String] {
+        [
+            "HOME": self.folder.path, "XDG_RUNTIME_DIR": self.folder.path,
+            "CONTAINERS_REGISTRIES_CONF": self.configuration.appendingPathComponent("amargo.conf").path,
+        ]
+    }
+
+    private var storage: [String] {
+        [
+            "--root", self.folder.appendingPathComponent("root").path, "--runroot",
+            self.folder.appendingPathComponent("run").path,
+            "--storage-driver", "vfs",
+        ]
+    }
+
+    /// Whether signatures are asked for is not Amargo's affair; without this file nothing is pulled at all.
+    private func writePolicy() throws {
+        let folder = self.folder.appendingPathComponent(".config/containers")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        try Data(#"{"default":[{"type":"insecureAcceptAnything"}]}"#.utf8).write(to: folder.appendingPathComponent("policy.json"))
+    }
+
+    private var socket: String { self.folder.appendingPathComponent("containerd.sock").path }
+
+    private func ctr(_ arguments: [String]) throws -> Command { try Command(.ctr, ["--address", self.socket] + arguments) }
+
+    private func startContainerd(in lab: Lab) async throws {
+        let file = self.folder.appendingPathComponent("config.toml")
+        try Data("version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n".utf8).write(to: file)
+        let daemon = Daemon(
+            "containerd", try Program.containerd.url(),
+            [
+                "--config", file.path, "--root", self.folder.appendingPathComponent("root").path,
+                "--state", self.folder.appendingPathComponent("state").path, "--address", self.socket,
+            ],
+            environment: Self.environment, log: self.folder.appendingPathComponent("containerd.log"))
+        try await lab.start(daemon) { try await self.ctr(["version"]).outcome().succeeded }
+    }
+}
