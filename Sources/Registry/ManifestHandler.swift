@@ -61,7 +61,9 @@ struct ManifestHandler {
             answer.digest, type: answer.mediaType ?? .octetStream, length: length, state: answer.state)
         self.addFreshness(to: &head, answer, reference)
         let conditions = exchange.request.headers
-        if conditions.contains(name: "if-none-match"),
+        // A 304 would say that the tag was confirmed, and caches in front would take it for fresh (nginx does, whatever its
+        // max-age): what nobody could confirm is sent whole.
+        if !answer.state.isStale, conditions.contains(name: "if-none-match"),
             EntityTag.matches(conditions[canonicalForm: "if-none-match"], answer.digest)
         {
             head.turn(into: .notModified)

@@ -39,6 +39,10 @@ struct ResponseHead {
 }
 
 extension CacheState {
+    var isStale: Bool {
+        if case .stale = self { true } else { false }
+    }
+
     var label: String {
         switch self {
         case .hit, .revalidated: "HIT"

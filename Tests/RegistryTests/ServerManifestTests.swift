@@ -125,6 +125,10 @@ import Testing
             #expect(response.header("x-amargo-cache") == "STALE")
             #expect(response.header("cache-control") == "public, max-age=0")
             #expect(response.header("warning")?.hasPrefix("299 - \"") == true)
+            // No 304 for what nobody confirmed: a cache in front would take the tag for fresh.
+            let conditional = try await server.get(
+                "\(Self.name)/manifests/latest", headers: [("If-None-Match", "\"\(image.manifestDigest)\"")])
+            #expect(conditional.status == 200)
             // Questions about the tag may still be on their way; by digest nobody is asked.
             let requests = upstream.requests(contains: "sha256:").count
             // By digest no upstream is needed ever again.

@@ -7,7 +7,8 @@ enum PodmanClient {
     static func configuration(for server: ClientServer) -> ClientConfiguration {
         let registries = server.registries.map { Self.registry($0, server) }.joined(separator: "\n")
         let search =
-            server.dockerHub == nil ? "" : "# Names without a registry mean Docker Hub.\nunqualified-search-registries = [\"docker.io\"]\n\n"
+            server.dockerHub == nil
+            ? "" : "# Names without a registry mean Docker Hub.\nunqualified-search-registries = [\"docker.io\"]\n\n"
         return ClientConfiguration(
             files: [
                 ClientFile(
