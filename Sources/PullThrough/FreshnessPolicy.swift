@@ -4,9 +4,11 @@ import Storage
 /// Whether a tag is still believed without asking its upstream. Content by digest never needs this.
 package struct FreshnessPolicy: Sendable {
     /// Nobody waits longer than this for a tag's revalidation when an older answer is at hand.
-    package var patience = Duration.seconds(2)
+    package let patience: Duration
 
-    package init() {}
+    package init(patience: Duration = .seconds(2)) {
+        self.patience = patience
+    }
 
     /// Seconds since the upstream last confirmed the tag.
     ///

@@ -14,7 +14,7 @@ package final class PullThroughCache: Sendable {
     package let downloads = DownloadTable()
     let service: DownloadService
     let logger: Logger
-    let freshness = FreshnessPolicy()
+    let freshness: FreshnessPolicy
     let recentTags = RecentTags()
     let absences: NegativeAnswers
     let manifestFlights = SingleFlight<ManifestKey, ManifestContent>()
@@ -36,12 +36,14 @@ package final class PullThroughCache: Sendable {
     ///   - now: Unix seconds of the wall clock.
     package init(
         store: ContentStore, directory: UpstreamDirectory, service: DownloadService, logger: Logger,
-        absenceLifetime: Duration = .seconds(10), now: @escaping @Sendable () -> Int64
+        absenceLifetime: Duration = .seconds(10), freshness: FreshnessPolicy = FreshnessPolicy(),
+        now: @escaping @Sendable () -> Int64
     ) {
         self.store = store
         self.service = service
         self.logger = logger
         self.now = now
+        self.freshness = freshness
         self.absences = NegativeAnswers(lifetime: absenceLifetime)
         self.directoryBox = Mutex(directory)
     }

@@ -19,6 +19,8 @@ struct ServerHarness: Sendable {
         var drainTimeout = Duration.seconds(10)
         var storePath: String?
         var absenceLifetime = Duration.zero
+        /// Long by default: on a busy machine two seconds are nothing, and STALE is not what most tests are about.
+        var patience = Duration.seconds(60)
         var tune: @Sendable (inout UpstreamConfiguration) -> Void = { _ in }
     }
 
@@ -58,7 +60,8 @@ struct ServerHarness: Sendable {
         let downloads = DownloadService()
         let cache = PullThroughCache(
             store: store, directory: UpstreamDirectory(bindings: [binding], fallback: binding), service: downloads,
-            logger: logger, absenceLifetime: options.absenceLifetime, now: clock.read)
+            logger: logger, absenceLifetime: options.absenceLifetime,
+            freshness: FreshnessPolicy(patience: options.patience), now: clock.read)
         var registry = RegistryConfiguration(version: "test")
         registry.drainTimeout = options.drainTimeout
         let port = socket.port

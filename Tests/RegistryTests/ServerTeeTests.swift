@@ -145,6 +145,42 @@ import Testing
         }
     }
 
+    @Test(
+        "many open ranges whose clients leave after their part, as containerd's parallel fetch does it", arguments: [false, true])
+    func openRanges(_ isStored: Bool) async throws {
+        let upstream = try ScriptedUpstream()
+        let bytes = Fixtures.pseudoRandomBytes(count: 64 << 20, seed: 8)
+        let digest = upstream.addBlob(bytes, in: "library/nginx")
+        let part = 4 << 20
+        try await ServerHarness.run(upstream) { server async throws in
+            if isStored {
+                _ = try await server.blob(digest)
+                try await server.waitUntilStored(digest)
+            }
+            try await withThrowingTaskGroup(of: (Int, [UInt8]).self) { clients in
+                for number in 0..<16 {
+                    clients.addTask {
+                        let client = try await RawConnection.connect(server.port)
+                        let start = number * part
+                        try await client.request(
+                            "GET", "/v2/library/nginx/blobs/\(digest)", headers: [("Range", "bytes=\(start)-")])
+                        let head = try await client.readHead()
+                        // An open range is never shortened.
+                        #expect(head.header("content-range") == "bytes \(start)-\(bytes.count - 1)/\(bytes.count)")
+                        let read = try await client.readBody(count: part)
+                        client.reset()
+                        return (start, read)
+                    }
+                }
+                for try await (start, read) in clients { #expect(read == Array(bytes[start..<start + part])) }
+            }
+            try await server.waitUntilStored(digest)
+            try await server.expectQuiet()
+            try await upstream.waitForOpenConnections { $0 <= 16 }
+            #expect(try await server.blob(digest).body == bytes)
+        }
+    }
+
     @Test("a blob by sha512 is verified and stored like any other")
     func sha512() async throws {
         let upstream = try ScriptedUpstream()
