@@ -13,6 +13,7 @@ final class RegistryHandler: ChannelInboundHandler {
     typealias OutboundOut = HTTPServerResponsePart
 
     private let resources: RegistryResources
+    private let arrival: ArrivalWatch
     private var context: ChannelHandlerContext?
     private var exchange: Exchange?
     private var pump: BodyPump?
@@ -23,8 +24,9 @@ final class RegistryHandler: ChannelInboundHandler {
     private var isRefused = false
     private var lastActivity = NIODeadline.now()
 
-    init(resources: RegistryResources) {
+    init(resources: RegistryResources, arrival: ArrivalWatch) {
         self.resources = resources
+        self.arrival = arrival
     }
 
     // MARK: - The connection
@@ -66,14 +68,15 @@ final class RegistryHandler: ChannelInboundHandler {
     private func scheduleCheck(_ context: ChannelHandlerContext) {
         context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(5)) { [weak self] in
             guard let self, let context = self.context else { return }
-            let idle = NIODeadline.now() - self.lastActivity
+            let began = self.exchange == nil ? self.arrival.beganAt : nil
+            let idle = NIODeadline.now() - (began ?? self.lastActivity)
             let limit: Duration? =
                 if self.pump?.isWaitingForClient == true {
                     RegistryLimits.stall
                 } else if self.exchange != nil {
                     nil
                 } else {
-                    self.requestHead == nil ? RegistryLimits.idle : RegistryLimits.request
+                    began == nil ? RegistryLimits.idle : RegistryLimits.request
                 }
             if let limit, idle > TimeAmount(limit) {
                 context.close(promise: nil)
@@ -99,6 +102,7 @@ final class RegistryHandler: ChannelInboundHandler {
             // Nothing here takes a body; a small one is read and forgotten, so that the connection can go on.
             if self.requestBytes > RegistryLimits.requestBody { context.close(promise: nil) }
         case .end:
+            self.arrival.finish()
             guard let head = self.requestHead else { return }
             self.requestHead = nil
             self.dispatch(head, context)

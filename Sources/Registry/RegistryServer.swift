@@ -62,7 +62,9 @@ package final class RegistryServer: Service {
                         return
                     }
                     try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
-                    try channel.pipeline.syncOperations.addHandler(RegistryHandler(resources: resources))
+                    let arrival = ArrivalWatch()
+                    try channel.pipeline.syncOperations.addHandler(arrival, position: .first)
+                    try channel.pipeline.syncOperations.addHandler(RegistryHandler(resources: resources, arrival: arrival))
                 }
             }
             .childChannelOption(.socketOption(.tcp_nodelay), value: 1)

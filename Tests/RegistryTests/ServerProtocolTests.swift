@@ -177,6 +177,25 @@ import Testing
         }
     }
 
+    @Test("a request that does not arrive is given up; a connection that is merely idle is not, so soon")
+    func slowRequest() async throws {
+        let upstream = try ScriptedUpstream()
+        try await ServerHarness.run(upstream) { server async throws in
+            let slow = try await RawConnection.connect(server.port)
+            try await slow.send("GET /v2/ HTTP/1.1\r\nHo")
+            let idle = try await RawConnection.connect(server.port)
+            try await idle.request("GET", "/v2/")
+            _ = try await idle.readHead()
+            _ = try await idle.readToEnd()
+            // The limit is ten seconds, looked at every five.
+            #expect(try await slow.readRaw(upTo: 1).isEmpty)
+            try await idle.request("GET", "/v2/")
+            #expect(try await idle.readHead().status == 200)
+            slow.close()
+            idle.close()
+        }
+    }
+
     @Test("HTTP/1.0, absolute-form and a missing Host get the right answer")
     func oldForms() async throws {
         let upstream = try ScriptedUpstream()
