@@ -97,6 +97,21 @@ package struct Digest: Hashable, Sendable {
         self.init(algorithm, words: words)
     }
 
+    /// As `init(parsing:)`, for `sha256:` alone and without making a string: for reading many.
+    package init?(sha256 text: UnsafeRawBufferPointer) {
+        guard text.count == 71, text.prefix(7).elementsEqual("sha256:".utf8) else { return nil }
+        func word(_ number: Int) -> UInt64? {
+            var value: UInt64 = 0
+            for index in (7 + number * 16)..<(23 + number * 16) {
+                guard let nibble = text[index].lowercaseHexValue else { return nil }
+                value = value << 4 | UInt64(nibble)
+            }
+            return value
+        }
+        guard let a = word(0), let b = word(1), let c = word(2), let d = word(3) else { return nil }
+        self.storage = .sha256(a, b, c, d)
+    }
+
     private var words: [UInt64] {
         switch self.storage {
         case .sha256(let a, let b, let c, let d): [a, b, c, d]

@@ -109,7 +109,14 @@ package struct JournalEntry: Sendable {
     }
 
     /// Parses an intact line; nil when it is no journal entry or a known operation lacks what it needs.
-    package init?(parsing line: UnsafeRawBufferPointer) {
+    package init?(parsing line: UnsafeRawBufferPointer) { self.init(parsing: line, names: RepositoryNames()) }
+
+    init?(parsing line: UnsafeRawBufferPointer, names: RepositoryNames) {
+        var flat = JournalEntry()
+        if FlatLine.read(line, { flat.take($0, $1, names) }), flat.generation >= 0, flat.sequence > 0 {
+            self = flat
+            return
+        }
         do {
             var entry = JournalEntry()
             try JSONReader.read(validated: line) { reader in
@@ -123,6 +130,26 @@ package struct JournalEntry: Sendable {
     }
 
     private init() {}
+
+    /// Takes a plain member; false when it needs the general reader, which also says what is wrong.
+    private mutating func take(_ key: FlatLine.Key, _ value: FlatLine.Value, _ names: RepositoryNames) -> Bool {
+        switch (key, value) {
+        case (.generation, .number(let number)): self.generation = number
+        case (.sequence, .number(let number)): self.sequence = number
+        case (.size, .number(let number)): self.size = number
+        case (.at, .number(let number)): self.at = number
+        case (.operation, .text(let text)): self.operation = String(decoding: text, as: UTF8.self)
+        case (.reference, .text(let text)): self.reference = String(decoding: text, as: UTF8.self)
+        case (.digest, .text(let text)):
+            guard let digest = Digest(sha256: text) else { return false }
+            self.digest = digest
+        case (.repository, .text(let text)):
+            guard let repository = names.repository(text) else { return false }
+            self.repository = repository
+        default: return false
+        }
+        return true
+    }
 
     private mutating func read(_ key: String, _ reader: inout JSONReader) throws {
         switch key {

@@ -41,8 +41,9 @@ package struct JournalReplay: Sendable {
     ) throws -> JournalReplay {
         var replay = JournalReplay()
         var scanner = LineScanner(descriptor: descriptor)
+        let names = RepositoryNames()
         while let line = try scanner.next() {
-            try replay.accept(line, store: store, apply: apply)
+            try replay.accept(line, store: store, names: names, apply: apply)
             if replay.damage == .unreadable { break }
         }
         replay.size = scanner.size
@@ -52,7 +53,7 @@ package struct JournalReplay: Sendable {
     }
 
     private mutating func accept(
-        _ line: LineScanner.Line, store: String, apply: (JournalRecord, Bool) -> Void
+        _ line: LineScanner.Line, store: String, names: RepositoryNames, apply: (JournalRecord, Bool) -> Void
     ) throws {
         self.lineCount += 1
         guard let header = self.header else {
@@ -72,7 +73,8 @@ package struct JournalReplay: Sendable {
             self.goodEnd = line.end
             return
         }
-        guard line.isTerminated, let bytes = line.bytes, JournalLine.isIntact(bytes), let entry = JournalEntry(parsing: bytes),
+        guard line.isTerminated, let bytes = line.bytes, JournalLine.isIntact(bytes),
+            let entry = JournalEntry(parsing: bytes, names: names),
             entry.generation == header.generation, entry.sequence > self.lastSequence
         else {
             self.skippedLines += 1
