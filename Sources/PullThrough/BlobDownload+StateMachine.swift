@@ -57,7 +57,8 @@ extension BlobDownload {
             case .verified: .head(size: self.size)
             case .arriving:
                 self.released > 0 || (self.size ?? 0) > BlobDownload.tail || isImpatient ? .head(size: self.size) : .wait
-            case .detached: .relay
+            // What the spool holds and may go out comes from the spool; a relay begins only behind it.
+            case .detached: self.released > 0 ? .head(size: self.size) : .relay
             case .stored: .stored
             case .failed(let error): .fail(error)
             }

@@ -99,7 +99,11 @@ package final class BlobDownload: Sendable {
                 // With the size known, a lack of room shows before the upstream is asked; a partial says where to go on.
                 try await self.store.run { try self.prepareForStoring(size: expected) }
             }
-            try await self.transfer(intake)
+            if try await self.store.run({ self.isWhole() }) {
+                self.change { $0.began(size: nil) }
+            } else {
+                try await self.transfer(intake)
+            }
             try await self.store.run { try self.verify() }
             self.change { $0.verified() }
             try await self.store.run { try self.publish() }
@@ -117,13 +121,21 @@ package final class BlobDownload: Sendable {
         self.store.submit { self.release() }
     }
 
+    /// Whether an earlier process had everything but the last step.
+    private func isWhole() -> Bool {
+        self.spool.withLock { spool in
+            guard let count = spool.writer?.byteCount, count > 0 else { return false }
+            return spool.writer?.currentDigest() == self.digest
+        }
+    }
+
     private func transfer(_ intake: BlobIntake) async throws {
         let transfer = BlobTransfer(digest: self.digest, source: self.source, logger: self.logger)
         do {
             try await transfer.run(into: intake) { self.shared.withLock { $0.machine.watermark } }
         } catch let error as UpstreamError where error.code == .rangeIgnored {
             // What an earlier process left cannot be gone on with; nobody has had a byte of it yet.
-            guard self.restart() else { throw error }
+            guard try await self.store.run({ self.restart() }) else { throw error }
             try await transfer.run(into: BlobIntake(sink: self, store: self.store)) {
                 self.shared.withLock { $0.machine.watermark }
             }

@@ -27,6 +27,7 @@ final class BlobIntake: BlobReceiver {
         var heldBack: [EventLoopPromise<Void>] = []
         var idleWaiters: [CheckedContinuation<Void, any Error>] = []
         var failure: (any Error)?
+        var hasBegun = false
     }
 
     /// Bytes that may wait before the upstream is held back.
@@ -44,9 +45,13 @@ final class BlobIntake: BlobReceiver {
     /// What the sink failed with, if it did.
     var failure: (any Error)? { self.state.withLock { $0.failure } }
 
+    /// Whether any answer has begun: until then there is nothing to resume.
+    var hasBegun: Bool { self.state.withLock { $0.hasBegun } }
+
     func receive(_ head: BlobHead) throws {
         if let failure = self.failure { throw failure }
         try self.sink.begin(head)
+        self.state.withLock { $0.hasBegun = true }
     }
 
     func receive(_ part: ByteBuffer, on loop: any EventLoop) -> EventLoopFuture<Void> {

@@ -30,7 +30,7 @@ struct BlobTransfer {
                 return
             } catch let error as UpstreamError {
                 if let failure = intake.failure { throw failure }
-                guard error.code == .interrupted, budget > 0 else { throw error }
+                guard error.code == .interrupted, intake.hasBegun, budget > 0 else { throw error }
                 try await intake.waitUntilIdle()
                 if position() - mark >= Self.progress {
                     mark = position()

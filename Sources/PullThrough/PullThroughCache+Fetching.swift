@@ -58,9 +58,10 @@ extension PullThroughCache {
             do {
                 try await self.store.run { try self.publish(manifest, facts, in: source) }
                 // Into the catalog first: at every moment one of the two knows the tag.
-                for tag in self.recentTags.tags(waitingFor: manifest.digest, in: source.repository) {
-                    self.store.setTag(tag, in: source.repository, to: manifest.digest)
-                    self.recentTags.remove(tag, in: source.repository)
+                for (tag, confirmedAt) in self.recentTags.tags(waitingFor: manifest.digest, in: source.repository) {
+                    // Dated when it was said: what was said long ago is stored as old, and asked for again.
+                    self.store.setTag(tag, in: source.repository, to: manifest.digest, confirmedAt: confirmedAt)
+                    self.recentTags.remove(tag, in: source.repository, if: manifest.digest)
                 }
                 self.logger.info("[\(source.upstream.name)] Cached manifest \(source.repository.name)@\(manifest.digest)")
             } catch {

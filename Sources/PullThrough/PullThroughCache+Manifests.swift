@@ -214,7 +214,7 @@ extension PullThroughCache {
         if case .digest(let digest, let mediaType, let size) = verdict {
             if self.store.catalog.content(digest)?.manifest != nil {
                 self.store.setTag(tag, in: source.repository, to: digest)
-                self.recentTags.remove(tag, in: source.repository)
+                self.recentTags.remove(tag, in: source.repository, if: digest)
                 let entry = self.store.catalog.tag(tag, in: source.repository)
                 if let answer = self.shelved(digest, in: source, state: .miss, entry: entry) { return answer }
             }

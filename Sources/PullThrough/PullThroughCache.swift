@@ -92,7 +92,7 @@ package final class PullThroughCache: Sendable {
 
     /// The download of absent content: the one that runs, or a new one. Never blocks.
     package func download(_ digest: Digest, in source: RoutedRepository) -> (download: BlobDownload, isNew: Bool) {
-        let joined = self.downloads.join(digest) {
+        let joined = self.downloads.join(digest, from: source.repository.namespace) {
             BlobDownload(
                 digest: digest, source: source, store: self.store, table: self.downloads, absences: self.absences,
                 logger: self.logger)

@@ -32,14 +32,20 @@ final class RecentTags: Sendable {
         }
     }
 
-    func remove(_ tag: Tag, in repository: QualifiedRepository) {
-        self.entries.withLock { _ = $0.removeValue(forKey: Key(repository: repository, tag: tag)) }
+    /// Removes what was said of a tag, unless something newer has been said since.
+    func remove(_ tag: Tag, in repository: QualifiedRepository, if digest: Digest) {
+        let key = Key(repository: repository, tag: tag)
+        self.entries.withLock { entries in
+            if entries[key]?.digest == digest { entries[key] = nil }
+        }
     }
 
     /// The tags of a repository that wait for this digest.
-    func tags(waitingFor digest: Digest, in repository: QualifiedRepository) -> [Tag] {
+    func tags(waitingFor digest: Digest, in repository: QualifiedRepository) -> [(tag: Tag, confirmedAt: ContinuousClock.Instant)]
+    {
         self.entries.withLock { entries in
-            entries.filter { $0.key.repository == repository && $0.value.digest == digest }.map(\.key.tag)
+            entries.filter { $0.key.repository == repository && $0.value.digest == digest }
+                .map { ($0.key.tag, $0.value.confirmedAt) }
         }
     }
 }

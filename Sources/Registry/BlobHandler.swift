@@ -105,7 +105,7 @@ struct BlobHandler {
     // MARK: - Absent
 
     private func answerHead(_ digest: Digest, in source: RoutedRepository, _ exchange: Exchange) {
-        if let size = self.cache.downloads.download(digest)?.size {
+        if let size = self.cache.downloads.download(digest, from: source.repository.namespace)?.size {
             exchange.respond(Self.head(digest, length: size, state: .miss, isCollapsed: true))
             return
         }

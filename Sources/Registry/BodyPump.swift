@@ -10,7 +10,8 @@ final class BodyPump {
     private unowned let connection: RegistryHandler
     private let exchange: Exchange
     private let cache: PullThroughCache
-    private var slice = RegistryLimits.slice
+    /// Small at first: how fast the client is shows with the first slice that has left.
+    private var slice = RegistryLimits.slowSlice
     /// Whether something has been handed to the connection and has not left yet.
     private(set) var isWaitingForClient = false
     private var isCancelled = false
@@ -42,6 +43,8 @@ final class BodyPump {
     private func sendFile(_ file: ReadableFile, _ position: Int64, _ end: Int64) {
         guard position < end else { return self.connection.finish() }
         let count = min(self.slice, end - position)
+        // `sendfile` makes no progress behind the end of a file that somebody shortened, and the loop would spin.
+        guard file.currentSize >= position + count else { return self.connection.cut() }
         self.whenResident(file, position, count) {
             self.source = .file(file, position: position + count, end: end)
             self.send(file, from: position, count: count, isLast: position + count == end)
@@ -103,6 +106,8 @@ final class BodyPump {
 
     private func pass(_ relay: BlobRelay, _ position: Int64, _ end: Int64?) {
         let next = self.relayed ?? relay.start
+        // A relay that begins behind the client would leave a hole.
+        guard position >= next || self.relayed != nil else { return self.connection.cut() }
         if let end, position >= end {
             relay.cancel()
             return self.connection.finish()

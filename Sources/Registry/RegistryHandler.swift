@@ -22,6 +22,11 @@ final class RegistryHandler: ChannelInboundHandler {
     private var isDraining = false
     private var closesAfterResponse = false
     private var isRefused = false
+    /// Responses that have been written to their end, which has not left yet.
+    private var pendingEnds = 0
+    /// Bytes of body that the head promised; nil when it promised none.
+    private var promisedBytes: Int64?
+    private var sentBytes: Int64 = 0
     private var lastActivity = NIODeadline.now()
 
     init(resources: RegistryResources, arrival: ArrivalWatch) {
@@ -52,7 +57,7 @@ final class RegistryHandler: ChannelInboundHandler {
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if event is DrainEvent {
             self.isDraining = true
-            if self.exchange == nil, self.requestHead == nil { context.close(promise: nil) }
+            if self.exchange == nil, self.requestHead == nil, self.pendingEnds == 0 { context.close(promise: nil) }
         }
         context.fireUserInboundEventTriggered(event)
     }
@@ -71,7 +76,7 @@ final class RegistryHandler: ChannelInboundHandler {
             let began = self.exchange == nil ? self.arrival.beganAt : nil
             let idle = NIODeadline.now() - (began ?? self.lastActivity)
             let limit: Duration? =
-                if self.pump?.isWaitingForClient == true {
+                if self.pump?.isWaitingForClient == true || self.pendingEnds > 0 {
                     RegistryLimits.stall
                 } else if self.exchange != nil {
                     nil
@@ -154,6 +159,8 @@ final class RegistryHandler: ChannelInboundHandler {
         if hasBody, !headers.contains(name: "content-length"), request.version.minor > 0 {
             headers.add(name: "transfer-encoding", value: "chunked")
         }
+        self.promisedBytes = hasBody ? headers.first(name: "content-length").flatMap { Int64($0) } : nil
+        self.sentBytes = 0
         let head = HTTPResponseHead(version: request.version, status: response.status, headers: headers)
         context.write(self.wrapOutboundOut(.head(head)), promise: nil)
         guard hasBody else {
@@ -168,6 +175,7 @@ final class RegistryHandler: ChannelInboundHandler {
     /// Sends a part of the body; `completion` runs on the loop when it has left, or could not.
     func send(_ part: IOData, isLast: Bool, _ completion: @escaping (Bool) -> Void) {
         guard let context = self.context else { return completion(false) }
+        self.sentBytes += Int64(part.readableBytes)
         let promise = context.eventLoop.makePromise(of: Void.self)
         promise.futureResult.assumeIsolated().whenComplete { result in
             self.lastActivity = .now()
@@ -188,17 +196,23 @@ final class RegistryHandler: ChannelInboundHandler {
     /// Sends what has been written so far.
     func flush() { self.context?.flush() }
 
-    /// Ends the response properly.
+    /// Ends the response properly. One that has not all the bytes that its head promised is cut instead: the next response on
+    /// the connection would be taken for the rest of it.
     func finish() {
         guard let context = self.context else { return }
+        guard self.promisedBytes == nil || self.promisedBytes == self.sentBytes else { return self.cut() }
+        self.promisedBytes = nil
         self.exchange?.end()
         self.exchange = nil
         self.pump = nil
-        if self.closesAfterResponse {
-            let channel = context.channel
-            context.writeAndFlush(self.wrapOutboundOut(.end(nil))).whenComplete { _ in channel.close(promise: nil) }
-        } else {
-            context.writeAndFlush(self.wrapOutboundOut(.end(nil)), promise: nil)
+        self.pendingEnds += 1
+        let closes = self.closesAfterResponse
+        // Writing the end may hand over the next request at once; what follows must not touch its state.
+        context.writeAndFlush(self.wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
+            self.pendingEnds -= 1
+            self.lastActivity = .now()
+            let isIdle = self.exchange == nil && self.pendingEnds == 0
+            if closes || self.isDraining && isIdle { self.context?.close(promise: nil) }
         }
     }
 

@@ -54,7 +54,8 @@ extension ContentStore {
             if replay.damage == .tornTail { try Self.cutTornTail(descriptor, replay, in: root, logger: logger) }
             let journal = Journal(
                 root: root, storeID: identity.id, descriptor: descriptor, generation: header.generation,
-                lastSequence: replay.lastSequence, size: replay.goodEnd, liveSize: header.live, pool: pools.writing, loop: loop,
+                lastSequence: replay.lastSequence, size: replay.goodEnd, liveSize: header.live, pool: pools.journaling,
+                loop: loop,
                 logger: logger, snapshot: { try catalog.snapshot($0) })
             try Self.finishDeletes(openDeletes, in: root, catalog, journal)
             return journal
@@ -150,7 +151,8 @@ extension ContentStore {
         }
         return Journal(
             root: root, storeID: identity.id, descriptor: written.descriptor, generation: generation,
-            lastSequence: written.nextSequence - 1, size: written.size, liveSize: written.size, pool: pools.writing, loop: loop,
+            lastSequence: written.nextSequence - 1, size: written.size, liveSize: written.size, pool: pools.journaling,
+            loop: loop,
             logger: logger, snapshot: { try catalog.snapshot($0) })
     }
 

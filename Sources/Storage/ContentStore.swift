@@ -58,7 +58,14 @@ package final class ContentStore: Sendable {
     // MARK: - Reading
 
     /// The opened file of stored content, if it is at hand without any system call.
-    package func openFile(_ digest: Digest) -> ReadableFile? { self.files.file(digest) }
+    ///
+    /// One that somebody shortened meanwhile is let go of: opening it again finds out, and sends it to quarantine.
+    package func openFile(_ digest: Digest) -> ReadableFile? {
+        guard let file = self.files.file(digest) else { return nil }
+        if file.currentSize == file.size { return file }
+        self.files.remove(digest)
+        return nil
+    }
 
     /// Opens stored content on the pool and calls back from there.
     ///
@@ -75,7 +82,7 @@ package final class ContentStore: Sendable {
 
     /// As `open`, at once. Blocks.
     package func openNow(_ digest: Digest) -> Result<ReadableFile, StorageError> {
-        if let file = self.files.file(digest) { return .success(file) }
+        if let file = self.openFile(digest) { return .success(file) }
         guard let content = self.catalog.content(digest) else {
             return .failure(StorageError(.notFound, "\(digest) is not stored"))
         }
@@ -92,6 +99,11 @@ package final class ContentStore: Sendable {
             self.files.insert(file, for: digest)
             return .success(file)
         } catch let error as StorageError {
+            if error.errno == .tooManySymbolicLinkLevels || error.code == .unusable {
+                self.logger.error("Something else stands in a stored blob's place", metadata: ["digest": "\(digest)"])
+                self.quarantine(digest)
+                return .failure(StorageError(.notFound, "\(digest) was replaced"))
+            }
             if error.code == .notFound {
                 self.logger.warning("A stored blob is missing from the disk", metadata: ["digest": "\(digest)"])
                 self.forget(digest)
@@ -120,6 +132,7 @@ package final class ContentStore: Sendable {
         do {
             _ = try self.isIntact(try self.openBlob(digest), digest)
         } catch {
+            self.checker.forget(digest)
             self.logger.warning("A stored blob could not be checked", metadata: ["digest": "\(digest)", "error": "\(error)"])
         }
     }
@@ -138,7 +151,7 @@ package final class ContentStore: Sendable {
         var status = stat()
         guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
             Glibc.close(descriptor)
-            throw StorageError(.io, "\(digest) is no regular file in the store")
+            throw StorageError(.unusable, "\(digest) is no regular file in the store")
         }
         return ReadableFile(descriptor: descriptor, size: Int64(status.st_size))
     }
@@ -203,33 +216,36 @@ package final class ContentStore: Sendable {
                 .blob(digest, size: size, repository: repository, at: self.now())
             }
         self.checker.note(digest)
-        self.journal.note(record)
         self.catalog.apply(record)
+        self.journal.note(record)
         self.layouts.note(digest, in: repository)
     }
 
     /// Remembers that a repository holds content that is stored already. Never blocks.
     package func link(_ digest: Digest, to repository: QualifiedRepository) {
         let record = JournalRecord.link(digest, repository)
-        self.journal.note(record)
         self.catalog.apply(record)
+        self.journal.note(record)
         self.layouts.note(digest, in: repository)
     }
 
     /// Remembers what an upstream just said a tag is. The manifest must be stored: bytes before names.
-    package func setTag(_ tag: Tag, in repository: QualifiedRepository, to digest: Digest) {
+    package func setTag(
+        _ tag: Tag, in repository: QualifiedRepository, to digest: Digest, confirmedAt: ContinuousClock.Instant = .now
+    ) {
         let before = self.catalog.tag(tag, in: repository)?.digest
-        let record = JournalRecord.tag(tag, repository, digest, fetchedAt: self.now())
+        let age = max(0, confirmedAt.duration(to: .now).components.seconds)
+        let record = JournalRecord.tag(tag, repository, digest, fetchedAt: self.now() - age)
+        self.catalog.apply(record, receivedAt: confirmedAt)
         self.journal.note(record)
-        self.catalog.apply(record, receivedAt: .now)
         if before != digest { self.layouts.note(nil, in: repository) }
     }
 
     /// Remembers that the upstream has a tag no longer; its content stays.
     package func removeTag(_ tag: Tag, in repository: QualifiedRepository) {
         let record = JournalRecord.untag(tag, repository)
-        self.journal.note(record)
         self.catalog.apply(record)
+        self.journal.note(record)
         self.layouts.note(nil, in: repository)
     }
 
@@ -238,16 +254,16 @@ package final class ContentStore: Sendable {
         let now = self.now()
         guard now - content.usedAt >= 3600 || now < content.usedAt else { return }
         let record = JournalRecord.use(digest, at: now)
-        self.journal.note(record)
         self.catalog.apply(record)
+        self.journal.note(record)
     }
 
     /// Takes content out of the catalog that is no longer on the disk.
     package func forget(_ digest: Digest) {
         self.files.remove(digest)
         self.checker.forget(digest)
-        self.journal.note(.deleted(digest))
         self.catalog.apply(.deleted(digest))
+        self.journal.note(.deleted(digest))
     }
 
     /// Moves damaged content out of the way, so that it is never served and can be looked at. Blocks.
@@ -283,8 +299,8 @@ package final class ContentStore: Sendable {
                 } else {
                     .blob(digest, size: file.size, repository: repository, at: self.now())
                 }
-            self.journal.note(record)
             self.catalog.apply(record)
+            self.journal.note(record)
             if let repository { self.layouts.note(digest, in: repository) }
             self.logger.info("Adopted a blob found on the disk", metadata: ["digest": "\(digest)", "size": "\(file.size)"])
             return true

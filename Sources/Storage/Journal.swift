@@ -179,10 +179,7 @@ package final class Journal: Sendable {
             return
         }
         self.file.withLock { file in
-            if self.failure != nil {
-                self.recover(&file)
-                return
-            }
+            if self.failure != nil, !self.recover(&file) { return }
             while let batch = self.takeBatch() {
                 do {
                     try self.write(batch.lines, to: &file)
@@ -195,8 +192,7 @@ package final class Journal: Sendable {
                 } catch let error as StorageError {
                     self.logger.error("The journal could not be written", metadata: ["error": "\(error)"])
                     self.fail(error)
-                    self.recover(&file)
-                    return
+                    if !self.recover(&file) { return }
                 } catch {
                     preconditionFailure("only StorageError is thrown here: \(error)")
                 }
@@ -286,7 +282,12 @@ package final class Journal: Sendable {
         guard file.size > max(1 << 20, 2 * file.liveSize), file.compactedAt.map({ $0.duration(to: .now) > .seconds(60) }) ?? true
         else { return }
         file.compactedAt = .now
-        try self.compact(&file)
+        do {
+            try self.compact(&file)
+        } catch let error where error.code == .full {
+            // Nothing was replaced: the old file is as good as before, and there may be room another time.
+            self.logger.warning("The journal could not be compacted", metadata: ["error": "\(error)"])
+        }
     }
 
     /// Writes the present state to a new file of the next generation and puts it in the old one's place.
@@ -308,23 +309,24 @@ package final class Journal: Sendable {
         }
     }
 
-    private func recover(_ file: inout File) {
+    /// Writes everything to a new file; false when that fails, too, and will be tried again.
+    private func recover(_ file: inout File) -> Bool {
+        // From here on lines queue again: what the snapshot has passed already comes behind it.
+        self.state.withLock { $0.failure = nil }
         do {
             try self.compact(&file)
-            self.state.withLock { state in
-                state.failure = nil
-                state.isFlushing = false
-            }
             self.logger.notice("The journal was written anew and is durable again")
+            return true
         } catch {
+            self.fail(error)
             let retries = self.state.withLock { state in
-                state.failure = error
                 state.isFlushing = false
                 guard !state.isTimerSet, !state.isClosed else { return false }
                 state.isTimerSet = true
                 return true
             }
             if retries { self.schedule(in: Self.retryDelay) }
+            return false
         }
     }
 }

@@ -22,6 +22,12 @@ package final class ReadableFile: Sendable {
         close(self.descriptor)
     }
 
+    /// Size in bytes at this moment, from fstat(2); -1 when that fails.
+    package var currentSize: Int64 {
+        var status = stat()
+        return fstat(self.descriptor, &status) == 0 ? Int64(status.st_size) : -1
+    }
+
     /// Whether the page at `offset` can be sent without waiting for the disk.
     package func isResident(at offset: Int64) -> Bool {
         clinux_is_resident(self.descriptor, offset) == 1

@@ -23,6 +23,8 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
         var judge: Judge?
         var watch: Scheduled<Void>?
         var head: HTTPResponseHead?
+        /// Whether the body went to a receiver: what fails then is an interrupted body, not a failed request.
+        var hasReceiver = false
         var receiver: (any BlobReceiver)?
         var body = ByteBuffer()
         var lastProgress = NIODeadline.now()
@@ -31,20 +33,23 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
     }
 
     private let limit: Int
+    /// When a collected body must be complete: whoever waits for it waits for the whole.
+    private let deadline: NIODeadline
     private let headTimeout: TimeAmount
     private let stallTimeout: TimeAmount
     private let state: Mutex<State>
 
     /// - Parameter limit: bytes of a collected body; more is an error.
-    init(limit: Int, headTimeout: Duration, stallTimeout: Duration, judge: @escaping Judge) {
+    init(limit: Int, headTimeout: Duration, bodyTimeout: Duration, stallTimeout: Duration, judge: @escaping Judge) {
         self.limit = limit
+        self.deadline = .now() + TimeAmount(bodyTimeout)
         self.headTimeout = TimeAmount(headTimeout)
         self.stallTimeout = TimeAmount(stallTimeout)
         self.state = Mutex(State(judge: judge))
     }
 
-    /// Whether a head has come: what fails afterwards is an interrupted body, not a failed request.
-    var hasHead: Bool { self.state.withLock { $0.head != nil } }
+    /// Whether a receiver has taken the body: what fails afterwards is an interrupted body, not a failed request.
+    var hasReceiver: Bool { self.state.withLock { $0.hasReceiver } }
 
     /// Starts the clock; call once, right after the task was made.
     func watch(_ task: HTTPClient.Task<Response>) {
@@ -87,6 +92,11 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
         self.state.withLock { state in
             if state.isFinished { return .finished }
             guard state.head != nil else { return .expired(UpstreamError(.timeout, "sent no response in time")) }
+            if !state.hasReceiver {
+                let left = self.deadline - .now()
+                if left <= .zero { return .expired(UpstreamError(.timeout, "did not finish its answer in time")) }
+                return .again(left)
+            }
             if state.isHeldBack { return .again(self.stallTimeout) }
             let idle = NIODeadline.now() - state.lastProgress
             if idle >= self.stallTimeout { return .expired(UpstreamError(.interrupted, "stopped sending")) }
@@ -100,6 +110,7 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
             self.state.withLock { state in
                 state.head = head
                 state.receiver = receiver
+                state.hasReceiver = receiver != nil
                 state.lastProgress = .now()
             }
             return task.eventLoop.makeSucceededVoidFuture()

@@ -19,8 +19,13 @@ extension RegistryClient {
         let url = "\(self.configuration.address)/v2/\(request.repository)/\(request.path)\(query)"
         var token: TokenCache.Token?
         if let realm = self.tokens.realm {
-            token = try await self.tokens.token(for: request.scope, rejected: nil) {
-                try await self.fetchToken(realm, scope: request.scope, client: client, deadline: deadline)
+            do {
+                token = try await self.tokens.token(for: request.scope, rejected: nil) {
+                    try await self.fetchToken(realm, scope: request.scope, client: client, deadline: deadline)
+                }
+            } catch let error as UpstreamError where error.code != .cancelled {
+                // The place may have moved, or no token be needed: the registry says so when it is asked without one.
+                self.tokens.forgetRealm()
             }
         }
         var response = try await self.send(
@@ -91,7 +96,7 @@ extension RegistryClient {
         let remaining = ContinuousClock.now.duration(to: deadline)
         guard remaining > .zero else { throw UpstreamError(.timeout, self.say("did not answer in time")) }
         let delegate = ExchangeDelegate(
-            limit: limit, headTimeout: min(remaining, self.configuration.headTimeout),
+            limit: limit, headTimeout: min(remaining, self.configuration.headTimeout), bodyTimeout: remaining,
             stallTimeout: self.configuration.stallTimeout, judge: judge)
         let host =
             URL(string: url).flatMap { url in
@@ -114,7 +119,7 @@ extension RegistryClient {
             return response
         } catch {
             let failure = Self.describe(error, host: host)
-            throw delegate.hasHead && failure.code != .cancelled ? BodyFailure(error: Self.interrupted(failure)) : failure
+            throw delegate.hasReceiver && failure.code != .cancelled ? BodyFailure(error: Self.interrupted(failure)) : failure
         }
     }
 
@@ -207,6 +212,7 @@ extension RegistryClient {
         switch code {
         case 404: return UpstreamError(.notFound(Self.errorCode(in: response.body)), self.say("has no \(what)"))
         case 401, 403: return UpstreamError(.denied, self.say("denies access to \(what) (status \(code))"))
+        case 416: return UpstreamError(.rangeIgnored, self.say("has no such range of \(what)"))
         case 429:
             return UpstreamError(.rateLimited(retryAfter: Self.retryAfter(response.head)), self.say("limits our requests (429)"))
         case 408: return UpstreamError(.timeout, self.say("answered 408"))

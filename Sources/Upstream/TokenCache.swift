@@ -30,6 +30,8 @@ final class TokenCache: Sendable {
         self.state.withLock { $0.realm }
     }
 
+    func forgetRealm() { self.state.withLock { $0.realm = nil } }
+
     func remember(_ realm: Realm) { self.state.withLock { $0.realm = realm } }
 
     /// A token that is still good, if there is one.

@@ -14,7 +14,7 @@ package struct UpstreamConfiguration: Sendable, Hashable {
     /// How long a body may stand still before its connection is given up.
     package var stallTimeout: Duration = .seconds(30)
     /// Connections to one host for blobs, and as many again for manifests and tokens.
-    package var connectionLimit: Int = 64
+    package var connectionLimit: Int = 512
 
     package init(name: String, address: UpstreamAddress) {
         self.name = name

@@ -234,6 +234,34 @@ import Testing
         }
     }
 
+    @Test("asked to stop, it lets slow readers of stored content have their last byte, and waits for nobody who is idle")
+    func gracefulStopOfHits() async throws {
+        let upstream = try ScriptedUpstream()
+        let bytes = Fixtures.pseudoRandomBytes(count: 8 << 20, seed: 36)
+        let digest = upstream.addBlob(bytes, in: "library/nginx")
+        try await ServerHarness.run(upstream, .init(drainTimeout: .seconds(60))) { server async throws in
+            _ = try await server.blob(digest)
+            try await server.waitUntilStored(digest)
+            var slow: [RawConnection] = []
+            for _ in 0..<16 {
+                let client = try await RawConnection.connect(server.port, receiveBuffer: 32 << 10)
+                try await client.request("GET", "/v2/library/nginx/blobs/\(digest)")
+                _ = try await client.readHead()
+                slow.append(client)
+            }
+            await server.beginStopping()
+            let start = ContinuousClock.now
+            for client in slow {
+                let rest = try await client.readToEnd()
+                #expect(rest.isComplete)
+                #expect(rest.bytes == bytes)
+                // Kept alive by its client, closed by the server all the same.
+                #expect(try await client.readRaw(upTo: 1).isEmpty)
+            }
+            #expect(start.duration(to: .now) < .seconds(50))
+        }
+    }
+
     @Test("asked to stop, it finishes the response that runs and takes no new one")
     func gracefulStop() async throws {
         let upstream = try ScriptedUpstream()

@@ -55,6 +55,43 @@ import Testing
         }
     }
 
+    @Test("a download of which only the last step was missing is whole, and nobody is asked")
+    func completePartial() async throws {
+        let folder = try TemporaryDirectory()
+        let upstream = try ScriptedUpstream()
+        let bytes = Fixtures.pseudoRandomBytes(count: 17 << 20, seed: 54)
+        let digest = upstream.addBlob(bytes, in: "library/nginx")
+        let options = ServerHarness.Options(storePath: folder.path("store"))
+        try await ServerHarness.run(upstream, options) { _ async throws in }
+        let name = "\(digest.replacingOccurrences(of: ":", with: "-")).77"
+        try Data(bytes).write(to: URL(fileURLWithPath: folder.path("store", "spool", name)))
+        try await ServerHarness.run(upstream, options) { server async throws in
+            let response = try await server.blob(digest)
+            #expect(response.body == bytes)
+            try await server.waitUntilStored(digest)
+            #expect(upstream.requests.isEmpty)
+        }
+    }
+
+    @Test("a blob that is shortened under a running server is fetched anew")
+    func shortened() async throws {
+        let folder = try TemporaryDirectory()
+        let upstream = try ScriptedUpstream()
+        let bytes = Fixtures.pseudoRandomBytes(count: 3 << 20, seed: 55)
+        let digest = upstream.addBlob(bytes, in: "library/nginx")
+        try await ServerHarness.run(upstream, .init(storePath: folder.path("store"))) { server async throws in
+            for _ in 0..<2 { _ = try await server.blob(digest) }
+            try await server.waitUntilStored(digest)
+            _ = try await server.blob(digest)
+            let hex = digest.dropFirst(7)
+            let file = folder.path("store", "blobs", "sha256", String(hex.prefix(2)), String(hex))
+            try await Shell.run("chmod", "u+w", file)
+            try await Shell.run("truncate", "-s", "1000", file)
+            #expect(try await server.blob(digest).body == bytes)
+            #expect(upstream.requests("GET", contains: digest).count == 2)
+        }
+    }
+
     @Test("a bit that the disk forgot is found at the first hit after a start", arguments: [1000, 3 << 20])
     func flippedBit(_ size: Int) async throws {
         let folder = try TemporaryDirectory()

@@ -115,6 +115,42 @@ import Testing
         }
     }
 
+    @Test(
+        "a manifest, an error or a token that comes a byte at a time is given up within the budget", arguments: [200, 404, 401])
+    func dripping(_ status: Int) async throws {
+        let upstream = try ScriptedUpstream(tokenService: status == 401)
+        _ = upstream.addImage(repository: "library/nginx", tag: "latest")
+        let drip = Behaviour.throttle(bytesPerSecond: 1)
+        if status == 401 { upstream.scriptForever(.token, drip) } else { upstream.scriptForever(.manifest("latest"), drip) }
+        if status == 404 {
+            upstream.scriptForever(
+                .manifest("latest"), Behaviour.status(404, body: Array(String(repeating: "x", count: 600).utf8)).and(drip))
+        }
+        let options = ServerHarness.Options(tune: { configuration in
+            configuration.headTimeout = .milliseconds(800)
+            configuration.budget = .milliseconds(1500)
+        })
+        try await ServerHarness.run(upstream, options) { server async throws in
+            let start = ContinuousClock.now
+            let response = try await server.get("/v2/library/nginx/manifests/latest")
+            #expect(response.status == 504)
+            #expect(start.duration(to: .now) < .seconds(60), "a byte a second would take minutes")
+        }
+    }
+
+    @Test("a token service that has moved is found again by the registry's challenge")
+    func movedRealm() async throws {
+        let upstream = try ScriptedUpstream(tokenService: true)
+        let image = upstream.addImage(repository: "library/nginx", tag: "latest")
+        let other = upstream.addImage(repository: "library/redis", tag: "latest", seed: 3)
+        try await ServerHarness.run(upstream) { server async throws in
+            #expect(try await server.get("/v2/library/nginx/manifests/latest").body == image.manifest.bytes)
+            // The next token is refused once; the registry is asked, and says where tokens are.
+            upstream.script(.token, .status(404))
+            #expect(try await server.get("/v2/library/redis/manifests/latest").body == other.manifest.bytes)
+        }
+    }
+
     @Test("an upstream that does not answer is a 504 within the budget; one that is not there a 502 that names it")
     func silence() async throws {
         let upstream = try ScriptedUpstream()
