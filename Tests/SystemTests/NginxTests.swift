@@ -27,10 +27,11 @@ extension SystemTests {
                 }
                 #expect(try await Self.get(tag).headers["docker-content-digest"] == image.root.digest)
 
-                // The tag's time passes; the proxy asks again, and learns that it is the same.
-                try await eventually("the tag expires in the proxy") {
-                    ["EXPIRED", "REVALIDATED", "MISS"].contains(try await Self.get(tag).headers["x-proxy"])
-                }
+                // The tag's time passes; the proxy asks again, learns that it is the same, and has it for another while.
+                try await eventually("the tag is confirmed") { try await Self.get(tag).headers["x-proxy"] == "REVALIDATED" }
+                let confirmed = try await Self.get(tag)
+                #expect(confirmed.headers["x-proxy"] == "HIT")
+                #expect(confirmed.headers["docker-content-digest"] == image.root.digest)
 
                 // The registry is gone: Amargo says STALE, and the proxy asks again each time.
                 for blob in image.blobs { _ = try await Curl.get("\(proxy)/v2/library/nginx/blobs/\(blob.digest)") }
@@ -53,8 +54,50 @@ extension SystemTests {
             }
         }
 
+        @Test("HEAD and Range come through the proxy, kept or not, and one client's Accept is not another's")
+        func headsAndRanges() async throws {
+            try await Lab.run { lab in
+                let upstream = try await lab.registry()
+                let image = try await lab.images.image(printing: "proxied", as: .oci)
+                try await upstream.push(image, as: "library/nginx", tag: "alpine")
+                let amargo = try await lab.amargo(upstream: upstream.url)
+                let proxy = try await Self.startProxy(to: amargo, in: lab)
+                let tag = "\(proxy)/v2/library/nginx/manifests/alpine"
+
+                for expected in ["MISS", "HIT"] {
+                    let head = try await Curl.head(tag, headers: Self.accept)
+                    #expect(head.status == 200)
+                    #expect(head.headers["x-proxy"] == expected)
+                    #expect(head.headers["docker-content-digest"] == image.root.digest)
+                    #expect(head.headers["content-length"] == "\(image.root.size)")
+                }
+
+                // The last bytes of each blob, first unknown to the proxy, then kept by it.
+                for blob in image.blobs {
+                    let url = "\(proxy)/v2/library/nginx/blobs/\(blob.digest)"
+                    let content = try Data(contentsOf: image.file(blob))
+                    for expected in ["MISS", "HIT"] {
+                        let part = try await Curl.get(url, headers: ["Range": "bytes=\(blob.size - 10)-"])
+                        #expect(part.status == 206)
+                        #expect(part.headers["x-proxy"] == expected)
+                        #expect(part.headers["content-range"] == "bytes \(blob.size - 10)-\(blob.size - 1)/\(blob.size)")
+                        #expect(part.body == content.suffix(10))
+                    }
+                }
+
+                // Who does not accept what the tag is gets the reason, and does not spoil it for others.
+                let docker = ["Accept": "application/vnd.docker.distribution.manifest.v2+json"]
+                for _ in 0..<2 { #expect(try await Curl.get(tag, headers: docker).status == 404) }
+                let again = try await Self.get(tag)
+                #expect(again.status == 200)
+                #expect(again.headers["x-proxy"] == "HIT")
+            }
+        }
+
+        private static let accept = ["Accept": "application/vnd.oci.image.manifest.v1+json, application/octet-stream"]
+
         private static func get(_ url: String) async throws -> Curl.Response {
-            try await Curl.get(url, headers: ["Accept": "application/vnd.oci.image.manifest.v1+json, application/octet-stream"])
+            try await Curl.get(url, headers: Self.accept)
         }
 
         private static func startProxy(to amargo: AmargoProcess, in lab: Lab) async throws -> String {

@@ -2,8 +2,11 @@ import OCI
 
 /// BuildKit's daemon: mirrors at this server's root; it sends `ns=` as containerd does.
 ///
-/// Source: buildkit, docs/buildkitd.toml.md.
+/// `http` alone: with `insecure` as well it tries TLS before each request.
+/// Source: buildkit, docs/buildkitd.toml.md and util/resolver.
 enum BuildKitClient {
+    static let path = "/etc/buildkit/buildkitd.toml"
+
     static func configuration(for server: ClientServer) -> ClientConfiguration {
         let mirrors = server.registries.map { registry in
             """
@@ -11,19 +14,20 @@ enum BuildKitClient {
               mirrors = ["\(server.address)"]
 
             """
-        }.joined(separator: "\n")
-        let text = """
-            # Registries by way of Amargo, and directly when Amargo cannot help.
-            \(mirrors)
+        }
+        let own = """
             [registry."\(server.address)"]
               http = true
 
             """
+        let heading = ClientFile.heading(
+            Self.path, then: "Then restart buildkitd, or make a builder with it: docker buildx create --use --config FILE")
         return ClientConfiguration(
-            files: [ClientFile(path: "/etc/buildkit/buildkitd.toml", relativePath: "buildkitd.toml", text: text)],
-            notes: [
-                "Restart buildkitd, or make a builder with it: docker buildx create --use --config buildkitd.toml",
-                "A builder in a container needs an address that it can reach: --host ADDRESS",
-            ])
+            files: [
+                ClientFile(
+                    path: Self.path, relativePath: "buildkitd.toml",
+                    text: ([heading] + mirrors + [own]).joined(separator: "\n"))
+            ],
+            notes: ["A builder in a container needs an address that it can reach: --host ADDRESS"])
     }
 }

@@ -7,6 +7,14 @@ struct ClientFile: Equatable {
     /// The same below a folder of one's own, for `--output`.
     let relativePath: String
     let text: String
+
+    /// By this a file is known to have been written by `client-config`, and may be written again.
+    static let signature = "by way of Amargo"
+
+    /// The comment that a file begins with, where its format has comments: it says all that somebody who finds it must know.
+    static func heading(_ path: String, then: String, what: String = "Registries") -> String {
+        "# \(path)\n# \(then)\n# \(what) \(Self.signature), and directly when Amargo cannot help.\n"
+    }
 }
 
 /// What an engine needs in order to pull through this server.
@@ -27,59 +35,17 @@ enum ClientEngine: String, CaseIterable {
     case kaniko
 
     /// The engine's configuration for a server and its registries.
-    func configuration(for server: ClientServer) -> ClientConfiguration {
+    ///
+    /// - Throws: `SettingsError` when this engine cannot be served as things are configured.
+    func configuration(for server: ClientServer) throws -> ClientConfiguration {
         switch self {
-        case .docker: DockerClient.configuration(for: server)
-        case .dockerDesktop: DockerClient.desktopConfiguration(for: server)
+        case .docker: try DockerClient.configuration(for: server)
+        case .dockerDesktop: try DockerClient.desktopConfiguration(for: server)
         case .containerd: ContainerdClient.configuration(for: server)
         case .podman: PodmanClient.configuration(for: server)
         case .buildkit: BuildKitClient.configuration(for: server)
         case .k3s: K3sClient.configuration(for: server)
         case .kaniko: KanikoClient.configuration(for: server)
         }
-    }
-}
-
-/// This server as its clients see it.
-struct ClientServer: Equatable {
-    struct Registry: Equatable {
-        /// As image references name it.
-        let namespace: Namespace
-        /// The registry itself, for when the mirror cannot help.
-        let address: String
-        /// Whether names without a registry mean this one.
-        let isDefault: Bool
-    }
-
-    /// `host:port`.
-    let address: String
-    let registries: [Registry]
-
-    var url: String { "http://\(self.address)" }
-
-    /// Docker Hub, if it is mirrored here.
-    var dockerHub: Registry? { self.registries.first { $0.namespace.description == "docker.io" } }
-
-    /// - Parameter host: what clients call this server, `host` or `host:port`; nil for the first address it listens on.
-    init(_ settings: Settings, host: String?) {
-        let listen = settings.listen.first ?? "127.0.0.1:3000"
-        let port = listen.split(separator: ":").last.map(String.init) ?? "3000"
-        if let host {
-            let hasPort = host.hasSuffix("]") ? false : host.contains(":") && !host.hasPrefix("[") || host.contains("]:")
-            self.address = hasPort ? host : "\(host):\(port)"
-        } else {
-            self.address = Self.isEverywhere(listen) ? "127.0.0.1:\(port)" : listen
-        }
-        self.registries = settings.repositories.flatMap { repository in
-            // Aliases of Docker Hub occur in no image's name that an engine would look up.
-            repository.namespaces.prefix(repository.namespaces[0].description == "docker.io" ? 1 : .max).map { namespace in
-                Registry(namespace: namespace, address: repository.upstream.description, isDefault: repository.isDefault)
-            }
-        }
-    }
-
-    /// Whether an address to listen on stands for all of the host's.
-    static func isEverywhere(_ listen: String) -> Bool {
-        ["0.0.0.0:", "[::]:", "*:", ":"].contains { listen.hasPrefix($0) }
     }
 }

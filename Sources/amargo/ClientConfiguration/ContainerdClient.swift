@@ -13,22 +13,27 @@ enum ContainerdClient {
                 return ClientFile(path: "\(Self.folder)/\(path)", relativePath: path, text: Self.hosts(registry, server))
             },
             notes: [
-                "No restart is needed, but /etc/containerd/config.toml must name the folder, once:",
+                "Each registry has a folder of its own: amargo client-config containerd --output \(Self.folder)",
+                "For Kubernetes /etc/containerd/config.toml must name the folder, once, then restart containerd:",
                 "  [plugins.\"io.containerd.grpc.v1.cri\".registry]",
                 "    config_path = \"\(Self.folder)\"",
-                "Save all files at once: amargo client-config containerd --output \(Self.folder)",
-                "ctr and nerdctl take the folder with --hosts-dir \(Self.folder)",
+                "ctr takes the folder with --hosts-dir \(Self.folder)",
             ])
     }
 
+    /// Versions that do not know `dial_timeout` pass over it; to the others it says that a host of one's own answers soon or never.
     private static func hosts(_ registry: ClientServer.Registry, _ server: ClientServer) -> String {
-        """
-        # \(registry.namespace) by way of Amargo, and directly when Amargo cannot help.
-        server = "\(registry.address)"
+        let heading = ClientFile.heading(
+            "\(Self.folder)/\(registry.namespace)/hosts.toml", then: "Read at each pull; nothing has to be restarted.",
+            what: "\(registry.namespace)")
+        return """
+            \(heading)
+            server = "\(registry.address)"
 
-        [host."\(server.url)"]
-          capabilities = ["pull", "resolve"]
+            [host."\(server.url)"]
+              capabilities = ["pull", "resolve"]
+              dial_timeout = "1s"
 
-        """
+            """
     }
 }

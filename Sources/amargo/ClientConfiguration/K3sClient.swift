@@ -4,7 +4,11 @@ import OCI
 ///
 /// Source: k3s, "Private Registry Configuration".
 enum K3sClient {
+    static let path = "/etc/rancher/k3s/registries.yaml"
+
     static func configuration(for server: ClientServer) -> ClientConfiguration {
+        let heading = ClientFile.heading(
+            Self.path, then: "On every node, then: systemctl restart k3s, on agents: systemctl restart k3s-agent")
         let mirrors = server.registries.map { registry in
             """
               "\(registry.namespace)":
@@ -12,16 +16,15 @@ enum K3sClient {
                   - "\(server.url)"
 
             """
-        }.joined()
+        }
         return ClientConfiguration(
             files: [
                 ClientFile(
-                    path: "/etc/rancher/k3s/registries.yaml", relativePath: "registries.yaml",
-                    text: "# Registries by way of Amargo, and directly when Amargo cannot help.\nmirrors:\n\(mirrors)")
+                    path: Self.path, relativePath: "registries.yaml", text: "\(heading)mirrors:\n\(mirrors.joined())")
             ],
             notes: [
-                "On every node, then: systemctl restart k3s (or k3s-agent)",
-                "RKE2 reads /etc/rancher/rke2/registries.yaml. 127.0.0.1 is each node itself: --host ADDRESS names another.",
+                "RKE2 reads /etc/rancher/rke2/registries.yaml.",
+                "127.0.0.1 is each node itself; --host ADDRESS names the one that has Amargo.",
             ])
     }
 }

@@ -4,33 +4,44 @@ import OCI
 ///
 /// Source: containers-registries.conf(5).
 enum PodmanClient {
+    static let path = "/etc/containers/registries.conf.d/amargo.conf"
+
     static func configuration(for server: ClientServer) -> ClientConfiguration {
-        let registries = server.registries.map { Self.registry($0, server) }.joined(separator: "\n")
-        let search =
-            server.dockerHub == nil
-            ? "" : "# Names without a registry mean Docker Hub.\nunqualified-search-registries = [\"docker.io\"]\n\n"
+        let heading = ClientFile.heading(
+            Self.path, then: "podman, buildah and skopeo read it at each call; CRI-O: systemctl restart crio")
+        let registries = server.registries.map { Self.registry($0, server) }
         return ClientConfiguration(
             files: [
                 ClientFile(
-                    path: "/etc/containers/registries.conf.d/amargo.conf", relativePath: "amargo.conf",
-                    text: "# Registries by way of Amargo, and directly when Amargo cannot help.\n\(search)\(registries)")
+                    path: Self.path, relativePath: "amargo.conf", text: ([heading] + registries).joined(separator: "\n"))
             ],
-            notes: [
-                "podman, buildah and skopeo read it at each call; CRI-O: systemctl restart crio",
-                "For one user alone: ~/.config/containers/registries.conf.d/amargo.conf",
-            ])
+            notes: ["For one user alone: ~/.config/containers/registries.conf.d/amargo.conf"])
     }
 
     private static func registry(_ registry: ClientServer.Registry, _ server: ClientServer) -> String {
-        """
-        [[registry]]
-        prefix = "\(registry.namespace)"
-        location = "\(registry.namespace)"
+        guard let mirror = Self.mirror(registry, server) else {
+            // With a port in the middle of the name they refuse to pull at all, from wherever.
+            return """
+                # \(registry.namespace) is not here: its port cannot stand behind "\(server.address)/". Give it one more name in
+                # Amargo's configuration, without a port: namespaces: ["\(registry.namespace)", "registry.example"]
 
-        [[registry.mirror]]
-        location = "\(server.address)/\(registry.namespace)"
-        insecure = true
+                """
+        }
+        return """
+            [[registry]]
+            prefix = "\(registry.namespace)"
+            location = "\(registry.namespace)"
 
-        """
+            [[registry.mirror]]
+            location = "\(mirror)"
+            insecure = true
+
+            """
+    }
+
+    private static func mirror(_ registry: ClientServer.Registry, _ server: ClientServer) -> String? {
+        if let name = registry.pathName { return "\(server.address)/\(name)" }
+        // Names without a registry mean this one.
+        return registry.isDefault ? server.address : nil
     }
 }

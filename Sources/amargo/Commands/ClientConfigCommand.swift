@@ -6,8 +6,8 @@ struct ClientConfigCommand: AsyncParsableCommand {
         commandName: "client-config",
         abstract: "Print what an engine needs to pull through this server.",
         discussion: """
-            Engines: \(ClientEngine.allCases.map(\.rawValue).joined(separator: ", ")). The files go to standard output, where they \
-            go and what they need to standard error.
+            Engines: \(ClientEngine.allCases.map(\.rawValue).joined(separator: ", ")). The files go to standard output, ready to \
+            be saved; what else is to be done goes to standard error.
             """)
 
     @OptionGroup var options: StoreOptions
@@ -21,19 +21,27 @@ struct ClientConfigCommand: AsyncParsableCommand {
     @Option(help: "Write the files below this folder instead of printing them.")
     var output: String?
 
+    func validate() throws {
+        guard ClientEngine(rawValue: self.engine) == nil else { return }
+        let known = ClientEngine.allCases.map(\.rawValue)
+        let advice = NearestKey.of(self.engine, among: known).map { " Did you mean \($0)?" } ?? ""
+        throw ValidationError(
+            "There is no engine \"\(self.engine)\".\(advice) Engines are \(known.joined(separator: ", ")).")
+    }
+
     func run() async throws {
         do {
-            guard let engine = ClientEngine(rawValue: self.engine) else { throw self.unknownEngine() }
+            guard let engine = ClientEngine(rawValue: self.engine) else { return }  // validate() has seen to it
             let (settings, _) = try SettingsLoader(self.options).load()
-            let server = ClientServer(settings, host: self.host)
-            let configuration = engine.configuration(for: server)
-            if self.host == nil, engine != .dockerDesktop, ClientServer.isEverywhere(settings.listen.first ?? "") {
-                Self.say("# Amargo listens on all addresses; other hosts need one of them: --host ADDRESS")
-            }
+            let server = try ClientServer(settings, host: self.host)
+            let configuration = try engine.configuration(for: server)
             if let output = self.output {
                 try Self.write(configuration.files, below: output)
             } else {
-                Self.print(configuration.files)
+                print(configuration.files.map(\.text).joined(separator: "\n"), terminator: "")
+            }
+            if self.host == nil, engine != .dockerDesktop, ClientServer.isEverywhere(settings.listen.first ?? "") {
+                Self.say("# Amargo listens on all addresses; other hosts need one of them: --host ADDRESS")
             }
             for note in configuration.notes { Self.say("# \(note)") }
         } catch {
@@ -41,33 +49,36 @@ struct ClientConfigCommand: AsyncParsableCommand {
         }
     }
 
-    private func unknownEngine() -> SettingsError {
-        let known = ClientEngine.allCases.map(\.rawValue)
-        let advice = NearestKey.of(self.engine, among: known).map { "did you mean \($0)?" } ?? "known are"
-        return SettingsError("there is no engine \"\(self.engine)\"; \(advice) (\(known.joined(separator: ", ")))")
-    }
-
-    private static func print(_ files: [ClientFile]) {
-        for file in files {
-            Self.say("# \(file.path):")
-            // Several files in one stream need a line that tells them apart; it is a comment in each of their formats.
-            if files.count > 1 { Swift.print("# \(file.path)") }
-            Swift.print(file.text, terminator: files.count > 1 ? "\n" : "")
-        }
-    }
-
     private static func write(_ files: [ClientFile], below folder: String) throws {
-        for file in files {
-            let url = URL(fileURLWithPath: folder).appendingPathComponent(file.relativePath)
+        let folder = URL(fileURLWithPath: folder)
+        let targets = files.map { (file: $0, url: folder.appendingPathComponent($0.relativePath)) }
+        // All or none: somebody else's file is found before the first one is written.
+        for (file, url) in targets { try Self.expectOurs(url, file) }
+        for (file, url) in targets {
             do {
                 try FileManager.default.createDirectory(at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
                 try Data(file.text.utf8).write(to: url, options: .atomic)
             } catch {
-                throw SettingsError("cannot write \(url.path): \(error.localizedDescription)")
+                throw OutputError(description: "cannot write \(url.path): \(error.localizedDescription)")
             }
             Self.say("# wrote \(url.path)")
         }
     }
 
+    /// What an administrator has written is not replaced.
+    private static func expectOurs(_ url: URL, _ file: ClientFile) throws {
+        guard FileManager.default.fileExists(atPath: url.path) else { return }
+        // What cannot be read is not known to be ours.
+        let text = (try? Data(contentsOf: url)).map { String(decoding: $0, as: UTF8.self) } ?? ""
+        guard text == file.text || text.contains(ClientFile.signature) else {
+            throw OutputError(
+                description: "\(url.path) is there and not from client-config; merge what is printed without --output into it")
+        }
+    }
+
     private static func say(_ line: String) { FileHandle.standardError.write(Data("\(line)\n".utf8)) }
+
+    private struct OutputError: Error, CustomStringConvertible {
+        let description: String
+    }
 }

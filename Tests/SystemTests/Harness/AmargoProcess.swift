@@ -7,8 +7,8 @@ actor AmargoProcess {
         var upstream: String
         var store: URL
         var cacheTTL = 1800
-        /// Further registries: namespace and address.
-        var others: [(namespace: String, upstream: String)] = []
+        /// Further registries: the names of each, and its address.
+        var others: [(namespaces: [String], upstream: String)] = []
 
         var configuration: String {
             """
@@ -26,8 +26,8 @@ actor AmargoProcess {
             """
         }
 
-        private static func other(_ number: Int, _ other: (namespace: String, upstream: String)) -> String {
-            "  other\(number):\n    upstream: \(other.upstream)\n    namespaces: [\(other.namespace)]\n"
+        private static func other(_ number: Int, _ other: (namespaces: [String], upstream: String)) -> String {
+            "  other\(number):\n    upstream: \(other.upstream)\n    namespaces: \(other.namespaces)\n"
         }
     }
 

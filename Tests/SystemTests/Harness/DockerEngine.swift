@@ -9,18 +9,17 @@ actor DockerEngine {
     private let folder: URL
     private let socket: String
 
-    init(mirror: String, in folder: URL) throws {
+    /// - Parameter configuration: a folder with the `daemon.json`, as `amargo client-config docker` writes it.
+    init(configuration: URL, in folder: URL) throws {
         self.folder = folder
         self.socket = "unix://\(folder.path)/docker.sock"
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
-        let configuration = folder.appendingPathComponent("daemon.json")
-        try JSONEncoder().encode(["registry-mirrors": [mirror]]).write(to: configuration)
         _ = try Program.runc.url()
         self.daemon = Daemon(
             "dockerd",
             try Program.dockerd.url(),
             [
-                "--config-file", configuration.path,
+                "--config-file", configuration.appendingPathComponent("daemon.json").path,
                 "--data-root", folder.appendingPathComponent("data").path,
                 "--exec-root", folder.appendingPathComponent("exec").path,
                 "--pidfile", folder.appendingPathComponent("docker.pid").path,

@@ -42,7 +42,9 @@ actor Lab {
     }
 
     func engine(mirror: AmargoProcess) async throws -> DockerEngine {
-        let engine = try DockerEngine(mirror: mirror.url, in: self.newFolder("engine"))
+        let configuration = try self.newFolder("daemon")
+        try await mirror.clientConfiguration(for: "docker", in: configuration)
+        let engine = try DockerEngine(configuration: configuration, in: self.newFolder("engine"))
         self.engines.append(engine)
         try await engine.start()
         return engine
