@@ -96,7 +96,7 @@ extension SystemTests {
                 let start = ContinuousClock.now
                 #expect(try await !client.pull(name, platform: platforms.other).succeeded)
                 #expect(start.duration(to: .now) < Self.limit)
-                try await client.removeImages()
+                // What a failed pull leaves behind is the engine's to collect, in its own time.
                 let present = try await client.pull(name, platform: platforms.own)
                 #expect(present.succeeded, "\(present.errorText)")
             }
