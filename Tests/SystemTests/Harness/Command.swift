@@ -63,6 +63,10 @@ struct Command: Sendable {
             environment: Program.environment.merging(self.environment) { _, own in own },
             output: output.handle,
             errors: errors.handle)
+        // The child has its own. Foundation keeps the process object, and with it ours, for ever; and Process.run()
+        // itself reads past the end of its memory once there are some 1,360 of them.
+        try output.handle.close()
+        try errors.handle.close()
         let exit = await child.exited(within: self.limit)
         let result = Result(
             exit: exit ?? .signal(SIGKILL),

@@ -26,6 +26,7 @@ actor Daemon {
         let output = try self.appendingHandle()
         let child = try ChildProcess(
             self.program, self.arguments, environment: self.environment, output: output, errors: output)
+        try output.close()
         self.child = child
         do {
             try await eventually("\(self.name) is ready", within: limit) {
