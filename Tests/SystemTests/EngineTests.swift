@@ -70,8 +70,8 @@ extension SystemTests {
 
                 // Were there another way to the images, all of the above would prove nothing.
                 #expect(await amargo.terminate() == .code(0))
-                for name in registries.tags + registries.digests {
-                    try await client.removeImages()
+                try await client.removeImages()
+                for name in registries.tags {
                     #expect(try await !client.pull(name).succeeded, "\(name) came past Amargo")
                 }
             }
@@ -139,6 +139,30 @@ extension SystemTests {
                 try await engine.docker("pull", name)
                 let run = try await engine.docker("run", "--rm", "--pull", "never", "--network", "none", name)
                 #expect(run.text == "from the lab")
+            }
+        }
+
+        @Test("the BuildKit inside dockerd builds on images that come through Amargo, and from Amargo alone")
+        func buildKit() async throws {
+            try await Lab.run { lab in
+                let registries = try await Registries(in: lab)
+                let amargo = try await registries.amargo(in: lab)
+                let engine = try await lab.engine(mirror: amargo)
+                let second = "127.0.0.1:\(amargo.settings.port)/registry.lab/team/app:1.0"
+                let dockerfile = "FROM nginx:alpine\nCOPY --from=\(second) /bin/busybox /bin/second\n"
+                let page = try await lab.page(dockerfile)
+
+                try await engine.build(page, as: "cold")
+                #expect(amargo.daemon.logText().contains("[docker] Cache MISS: manifest library/nginx:alpine"))
+                await registries.stop()
+                try await engine.removeImages()
+                try await engine.build(page, as: "warm")
+                let run = try await engine.docker("run", "--rm", "--pull", "never", "--network", "none", "warm")
+                #expect(run.text == "from the hub")
+
+                #expect(await amargo.terminate() == .code(0))
+                try await engine.removeImages()
+                await #expect(throws: ConditionFailure.self) { try await engine.build(page, as: "none") }
             }
         }
 

@@ -48,6 +48,25 @@ actor DockerEngine {
         try await self.command(arguments).outcome()
     }
 
+    /// Builds an image with the BuildKit inside dockerd, on nothing that an earlier build has kept.
+    ///
+    /// By the daemon's own interface: Debian has no buildx, without which the command line does not use BuildKit.
+    ///
+    /// - Parameter dockerfile: where the daemon finds the Dockerfile.
+    func build(_ dockerfile: String, as tag: String) async throws {
+        try await self.docker("builder", "prune", "--all", "--force")
+        let log = try await Command(
+            .curl,
+            [
+                "--silent", "--show-error", "--max-time", "120", "--unix-socket", "\(self.folder.path)/docker.sock",
+                "--request", "POST", "http://localhost/build?version=2&t=\(tag)&remote=\(dockerfile)",
+            ]
+        ).run().text
+        guard log.contains("Successfully tagged \(tag):latest") else {
+            throw ConditionFailure(description: "nothing was built: \(log.suffix(1000))")
+        }
+    }
+
     /// Removes all images, and says so if one is left.
     func removeImages() async throws {
         let images = try await self.docker("image", "ls", "--all", "--quiet", "--no-trunc").text.split(separator: "\n")

@@ -18,6 +18,8 @@ struct ImageClient: Sendable {
     let kind: Kind
     private let folder: URL
     private let configuration: URL
+    /// Only containerd itself needs a daemon.
+    private var containerd: Containerd?
 
     /// Makes the program ready, with the configuration that Amargo prints for it.
     init(_ kind: Kind, amargo: AmargoProcess, in lab: Lab) async throws {
@@ -26,7 +28,9 @@ struct ImageClient: Sendable {
         self.configuration = self.folder.appendingPathComponent("configuration")
         try await amargo.clientConfiguration(for: kind == .containerd ? "containerd" : "podman", in: self.configuration)
         switch kind {
-        case .containerd: try await self.startContainerd(in: lab)
+        case .containerd:
+            let plain = "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n"
+            self.containerd = try await Containerd(configuration: plain, namespace: "default", folder: self.folder, in: lab)
         case .podman, .buildah, .skopeo: try self.writePolicy()
         }
     }
@@ -36,8 +40,9 @@ struct ImageClient: Sendable {
         var command: Command
         switch self.kind {
         case .containerd:
+            guard let containerd = self.containerd else { throw ConditionFailure(description: "containerd does not run") }
             let chosen = platform.map { ["--platform", $0.text] } ?? []
-            command = try self.ctr(
+            command = try containerd.ctr(
                 ["images", "pull", "--hosts-dir", self.configuration.path, "--snapshotter", "native"] + chosen + [reference])
         case .podman:
             let chosen = platform.map { ["--os", $0.os, "--arch", $0.architecture] } ?? []
@@ -62,10 +67,7 @@ struct ImageClient: Sendable {
     func removeImages() async throws {
         switch self.kind {
         case .containerd:
-            let names = try await self.ctr(["images", "ls", "--quiet"]).run().text.split(separator: "\n").map(String.init)
-            if !names.isEmpty { try await self.ctr(["images", "rm", "--sync"] + names).run() }
-            let content = try await self.ctr(["content", "ls", "--quiet"]).run().text
-            guard content.isEmpty else { throw ConditionFailure(description: "content is left: \(content)") }
+            try await self.containerd?.removeImages()
         case .podman, .buildah:
             var command = try Command(self.kind == .podman ? .podman : .buildah, self.storage + ["rmi", "--all", "--force"])
             command.environment = Self.environment.merging(self.home) { $1 }
@@ -96,22 +98,5 @@ struct ImageClient: Sendable {
         let folder = self.folder.appendingPathComponent(".config/containers")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         try Data(#"{"default":[{"type":"insecureAcceptAnything"}]}"#.utf8).write(to: folder.appendingPathComponent("policy.json"))
-    }
-
-    private var socket: String { self.folder.appendingPathComponent("containerd.sock").path }
-
-    private func ctr(_ arguments: [String]) throws -> Command { try Command(.ctr, ["--address", self.socket] + arguments) }
-
-    private func startContainerd(in lab: Lab) async throws {
-        let file = self.folder.appendingPathComponent("config.toml")
-        try Data("version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n".utf8).write(to: file)
-        let daemon = Daemon(
-            "containerd", try Program.containerd.url(),
-            [
-                "--config", file.path, "--root", self.folder.appendingPathComponent("root").path,
-                "--state", self.folder.appendingPathComponent("state").path, "--address", self.socket,
-            ],
-            environment: Self.environment, log: self.folder.appendingPathComponent("containerd.log"))
-        try await lab.start(daemon) { try await self.ctr(["version"]).outcome().succeeded }
     }
 }

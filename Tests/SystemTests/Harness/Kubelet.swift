@@ -5,6 +5,7 @@ import Foundation
 /// The two messages are small enough to be written and read by hand, and curl speaks HTTP/2.
 struct Kubelet: Sendable {
     private let folder: URL
+    private let containerd: Containerd
 
     /// Starts containerd with the configuration that README.md gives for Kubernetes.
     init(amargo: AmargoProcess, in lab: Lab) async throws {
@@ -19,16 +20,7 @@ struct Kubelet: Sendable {
             [plugins."io.containerd.grpc.v1.cri".containerd]
               snapshotter = "native"
             """
-        let file = folder.appendingPathComponent("config.toml")
-        try Data(configuration.utf8).write(to: file)
-        let daemon = Daemon(
-            "containerd", try Program.containerd.url(),
-            [
-                "--config", file.path, "--root", folder.appendingPathComponent("root").path,
-                "--state", folder.appendingPathComponent("state").path, "--address", Self.socket(in: folder),
-            ],
-            environment: ImageClient.environment, log: folder.appendingPathComponent("containerd.log"))
-        try await lab.start(daemon) { try await Self.ctr(["version"], in: folder).outcome().succeeded }
+        self.containerd = try await Containerd(configuration: configuration, namespace: "k8s.io", folder: folder, in: lab)
     }
 
     /// Pulls an image.
@@ -42,7 +34,7 @@ struct Kubelet: Sendable {
         var command = try Command(
             .curl,
             [
-                "--silent", "--show-error", "--max-time", "60", "--unix-socket", Self.socket(in: self.folder),
+                "--silent", "--show-error", "--max-time", "60", "--unix-socket", self.containerd.socket,
                 "--http2-prior-knowledge",
                 "--header", "content-type: application/grpc", "--header", "te: trailers", "--data-binary", "@\(request.path)",
                 "--dump-header", "-", "--output", "/dev/null",
@@ -58,19 +50,7 @@ struct Kubelet: Sendable {
     }
 
     /// Removes everything that was pulled.
-    func removeImages() async throws {
-        let names = try await Self.ctr(["images", "ls", "--quiet"], in: self.folder).run().text.split(separator: "\n").map(
-            String.init)
-        if !names.isEmpty { try await Self.ctr(["images", "rm", "--sync"] + names, in: self.folder).run() }
-        let content = try await Self.ctr(["content", "ls", "--quiet"], in: self.folder).run().text
-        guard content.isEmpty else { throw ConditionFailure(description: "content is left: \(content)") }
-    }
-
-    private static func socket(in folder: URL) -> String { folder.appendingPathComponent("containerd.sock").path }
-
-    private static func ctr(_ arguments: [String], in folder: URL) throws -> Command {
-        try Command(.ctr, ["--address", Self.socket(in: folder), "--namespace", "k8s.io"] + arguments)
-    }
+    func removeImages() async throws { try await self.containerd.removeImages() }
 
     /// A field with number 1 of fewer than 128 bytes.
     private static func field(_ content: Data) -> Data { Data([0x0A, UInt8(content.count)]) + content }

@@ -50,6 +50,20 @@ actor Lab {
         return engine
     }
 
+    /// Puts a text on a web server of its own.
+    func page(_ text: String) async throws -> String {
+        let folder = try self.newFolder("pages")
+        try Data(text.utf8).write(to: folder.appendingPathComponent("page"))
+        let port = try LoopbackPort.free()
+        let url = "http://127.0.0.1:\(port)/page"
+        let daemon = Daemon(
+            "pages", try Program.python.url(),
+            ["-m", "http.server", "\(port)", "--bind", "127.0.0.1", "--directory", folder.path],
+            log: folder.appendingPathComponent("pages.log"))
+        try await self.start(daemon) { try await Curl.answers(url) }
+        return url
+    }
+
     /// Starts a further program, which is stopped with the others.
     func start(_ daemon: Daemon, until isReady: @Sendable () async throws -> Bool) async throws {
         self.daemons.append(daemon)
