@@ -204,6 +204,8 @@ extension SystemTests {
                 #expect(unknown.exit == .code(64))
                 #expect(unknown.errorText.contains("Did you mean containerd? Engines are docker, docker-desktop, containerd"))
                 #expect(unknown.output.isEmpty)
+                let odd = try await Command(binary, ["client-config", "docker", "--host", "http://cache.lan"]).outcome()
+                #expect(odd.exit == .code(64))
             }
         }
     }

@@ -65,7 +65,10 @@ struct ClientServer: Equatable {
         return repository.namespaces.filter { !["index.docker.io", "registry-1.docker.io"].contains($0.description) }
     }
 
-    private static func address(_ host: String, port: String) throws -> String {
+    /// The address that `--host` means.
+    ///
+    /// - Parameter port: the one that is meant when it names none.
+    static func address(_ host: String, port: String) throws(SettingsError) -> String {
         // A bare IPv6 address is all colons; in an address it stands in brackets.
         let isBareIPv6 = !host.hasPrefix("[") && host.utf8.count { $0 == UInt8(ascii: ":") } > 1
         let name = isBareIPv6 ? "[\(host)]" : host

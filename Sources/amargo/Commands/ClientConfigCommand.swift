@@ -22,6 +22,11 @@ struct ClientConfigCommand: AsyncParsableCommand {
     var output: String?
 
     func validate() throws {
+        do {
+            if let host = self.host { _ = try ClientServer.address(host, port: "3000") }
+        } catch {
+            throw ValidationError("\(error).")
+        }
         guard ClientEngine(rawValue: self.engine) == nil else { return }
         let known = ClientEngine.allCases.map(\.rawValue)
         let advice = NearestKey.of(self.engine, among: known).map { " Did you mean \($0)?" } ?? ""
