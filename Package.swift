@@ -62,7 +62,8 @@ let package = Package(
             dependencies: ["OCI", "Storage", "Upstream", logging, lifecycle, collections] + nio,
             swiftSettings: settings),
         .target(name: "Archive", dependencies: ["OCI", "Storage"], swiftSettings: settings),
-        .target(name: "Maintenance", dependencies: ["OCI", "Storage"], swiftSettings: settings),
+        .target(
+            name: "Maintenance", dependencies: ["OCI", "Storage", logging, lifecycle] + nio, swiftSettings: settings),
         // Level 3
         .target(
             name: "Registry",
@@ -86,7 +87,8 @@ let package = Package(
         .testTarget(name: "TestSupportTests", dependencies: ["TestSupport"], swiftSettings: settings),
         .testTarget(name: "OCITests", dependencies: ["OCI", "TestSupport"], swiftSettings: settings),
         .testTarget(name: "StorageTests", dependencies: ["OCI", "Storage", "TestSupport"] + nio, swiftSettings: settings),
-        .testTarget(name: "UpstreamTests", dependencies: ["OCI", "Upstream", "TestSupport"] + nio, swiftSettings: settings),
+        .testTarget(
+            name: "UpstreamTests", dependencies: ["OCI", "Upstream", "TestSupport", logging] + nio, swiftSettings: settings),
         .testTarget(
             name: "PullThroughTests", dependencies: ["OCI", "Storage", "Upstream", "PullThrough", "TestSupport"] + nio,
             swiftSettings: settings),
@@ -94,7 +96,24 @@ let package = Package(
             name: "RegistryTests",
             dependencies: ["OCI", "Storage", "Upstream", "PullThrough", "Registry", "TestSupport", logging, lifecycle] + nio,
             swiftSettings: settings),
-        .testTarget(name: "AmargoTests", dependencies: ["amargo", "TestSupport"], swiftSettings: settings),
-        .testTarget(name: "SystemTests", exclude: ["Programs"], swiftSettings: settings),
+        .testTarget(
+            name: "MaintenanceTests",
+            dependencies: ["OCI", "Storage", "Maintenance", "TestSupport", logging, lifecycle] + nio, swiftSettings: settings),
+        .testTarget(
+            name: "AmargoTests",
+            dependencies: [
+                "amargo", "OCI", "Storage", "Upstream", "PullThrough", "Registry", "TestSupport", logging,
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ] + nio,
+            swiftSettings: settings),
+        .testTarget(
+            name: "FuzzTests",
+            dependencies: [
+                "OCI", "Storage", "Upstream", "Registry", "TestSupport", .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOEmbedded", package: "swift-nio"),
+            ] + nio,
+            swiftSettings: settings),
+        .testTarget(
+            name: "SystemTests", dependencies: ["TestSupport"], exclude: ["Programs", "Golden"], swiftSettings: settings),
     ]
 )

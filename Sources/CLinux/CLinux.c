@@ -3,14 +3,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <linux/openat2.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <time.h>
 #include <unistd.h>
 
 static int open_by_component(int directory, const char *path, int flags, mode_t mode) {
@@ -81,8 +86,70 @@ int64_t clinux_available_bytes(int descriptor) {
     return fstatvfs(descriptor, &status) < 0 ? -1 : (int64_t)status.f_bavail * (int64_t)status.f_frsize;
 }
 
+void clinux_trim_memory(void) {
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
+void clinux_keep_memory(int keep, int block) {
+#ifdef __GLIBC__
+    mallopt(M_TRIM_THRESHOLD, keep);
+    mallopt(M_MMAP_THRESHOLD, block);
+#else
+    (void)keep;
+    (void)block;
+#endif
+}
+
+int clinux_is_read_only(int descriptor) {
+    struct statvfs status;
+    return fstatvfs(descriptor, &status) < 0 ? -1 : (status.f_flag & ST_RDONLY) != 0;
+}
+
 int clinux_mkdirat(int directory, const char *name, mode_t mode) { return mkdirat(directory, name, mode); }
 
 int clinux_readahead(int descriptor, int64_t offset, size_t count) {
     return readahead(descriptor, offset, count) < 0 ? -1 : 0;
+}
+
+int clinux_is_locked(int descriptor) {
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    if (fcntl(descriptor, F_OFD_GETLK, &lock) < 0) return -1;
+    return lock.l_type == F_UNLCK ? 0 : 1;
+}
+
+int clinux_residency(int descriptor, int64_t size, size_t piece, unsigned char *resident, size_t count) {
+    long page = sysconf(_SC_PAGESIZE);
+    // A window at a time, so that a large file needs no large table.
+    const int64_t window = 64 << 20;
+    unsigned char *pages = malloc((size_t)(window / page));
+    if (!pages) return -1;
+    size_t next = 0;
+    for (int64_t offset = 0; offset < size && next < count; offset += window) {
+        size_t length = (size_t)(size - offset < window ? size - offset : window);
+        void *mapping = mmap(NULL, length, PROT_READ, MAP_SHARED, descriptor, offset);
+        int failed = mapping == MAP_FAILED || mincore(mapping, length, pages) < 0;
+        if (mapping != MAP_FAILED) munmap(mapping, length);
+        if (failed) {
+            free(pages);
+            return -1;
+        }
+        for (; next < count && (int64_t)(next * piece) < offset + (int64_t)length; next++)
+            resident[next] = pages[((int64_t)(next * piece) - offset) / page] & 1;
+    }
+    free(pages);
+    return 0;
+}
+
+int clinux_become_idle(void) {
+    // linux/ioprio.h is missing from older headers: IOPRIO_WHO_PROCESS is 1, IOPRIO_CLASS_IDLE 3, shifted by 13.
+    long result = syscall(SYS_ioprio_set, 1, 0, 3 << 13);
+    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 19);
+    return result < 0 ? -1 : 0;
+}
+
+int64_t clinux_thread_time(void) {
+    struct timespec now;
+    return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) < 0 ? -1 : (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }

@@ -37,6 +37,34 @@ package struct Digest: Hashable, Sendable {
     }
 
     /// Makes a digest of the raw hash; nil when its length is not the algorithm's.
+    package init?(_ algorithm: Algorithm, hash: UnsafeRawBufferPointer) {
+        guard hash.count == algorithm.byteCount else { return nil }
+        func word(_ number: Int) -> UInt64 {
+            UInt64(bigEndian: hash.loadUnaligned(fromByteOffset: number * 8, as: UInt64.self))
+        }
+        switch algorithm {
+        case .sha256: self.storage = .sha256(word(0), word(1), word(2), word(3))
+        case .sha512:
+            self.storage = .sha512(
+                Half(a: word(0), b: word(1), c: word(2), d: word(3)), Half(a: word(4), b: word(5), c: word(6), d: word(7)))
+        }
+    }
+
+    /// Appends the raw hash, as `init(_:hash:)` takes it.
+    package func appendHash(to bytes: inout [UInt8]) {
+        func append(_ word: UInt64) { withUnsafeBytes(of: word.bigEndian) { bytes.append(contentsOf: $0) } }
+        switch self.storage {
+        case .sha256(let a, let b, let c, let d):
+            append(a)
+            append(b)
+            append(c)
+            append(d)
+        case .sha512:
+            for word in self.words { append(word) }
+        }
+    }
+
+    /// As above, of any bytes.
     package init?(_ algorithm: Algorithm, hash: some Collection<UInt8>) {
         guard hash.count == algorithm.byteCount else { return nil }
         var words: [UInt64] = []
@@ -97,19 +125,35 @@ package struct Digest: Hashable, Sendable {
         self.init(algorithm, words: words)
     }
 
-    /// As `init(parsing:)`, for `sha256:` alone and without making a string: for reading many.
-    package init?(sha256 text: UnsafeRawBufferPointer) {
-        guard text.count == 71, text.prefix(7).elementsEqual("sha256:".utf8) else { return nil }
-        func word(_ number: Int) -> UInt64? {
-            var value: UInt64 = 0
-            for index in (7 + number * 16)..<(23 + number * 16) {
-                guard let nibble = text[index].lowercaseHexValue else { return nil }
-                value = value << 4 | UInt64(nibble)
-            }
-            return value
+    /// As `init(parsing:)`, from bytes and without a word on what is wrong: for reading many.
+    package init?(parsing text: UnsafeRawBufferPointer) {
+        guard text.count >= 8 else { return nil }
+        let prefix = UInt64(bigEndian: text.loadUnaligned(as: UInt64.self)) >> 8
+        func word(_ number: Int) -> UInt64? { HexDigits.word(text, at: 7 + number * 16) }
+        switch (prefix, text.count) {
+        case (0x73_6861_3235_363A, 7 + 64):  // "sha256:"
+            guard let a = word(0), let b = word(1), let c = word(2), let d = word(3) else { return nil }
+            self.storage = .sha256(a, b, c, d)
+        case (0x73_6861_3531_323A, 7 + 128):  // "sha512:"
+            guard let a = word(0), let b = word(1), let c = word(2), let d = word(3), let e = word(4), let f = word(5),
+                let g = word(6), let h = word(7)
+            else { return nil }
+            self.storage = .sha512(Half(a: a, b: b, c: c, d: d), Half(a: e, b: f, c: g, d: h))
+        default: return nil
         }
-        guard let a = word(0), let b = word(1), let c = word(2), let d = word(3) else { return nil }
-        self.storage = .sha256(a, b, c, d)
+    }
+
+    /// Appends what `description` says, without making a string: for writing many.
+    package func write(to bytes: inout [UInt8]) {
+        switch self.storage {
+        case .sha256(let a, let b, let c, let d):
+            bytes += "sha256:".utf8
+            HexDigits.append(a, b, c, d, to: &bytes)
+        case .sha512(let x, let y):
+            bytes += "sha512:".utf8
+            HexDigits.append(x.a, x.b, x.c, x.d, to: &bytes)
+            HexDigits.append(y.a, y.b, y.c, y.d, to: &bytes)
+        }
     }
 
     private var words: [UInt64] {
@@ -143,6 +187,16 @@ package struct Digest: Hashable, Sendable {
     }
 
     private static let hexDigits = Array("0123456789abcdef".utf8)
+}
+
+extension Digest {
+    /// A hash is well mixed as it is: one word of it does for a table's, whose own secret comes on top.
+    package func hash(into hasher: inout Hasher) {
+        switch self.storage {
+        case .sha256(_, let b, _, _): hasher.combine(b)
+        case .sha512(let x, _): hasher.combine(x.b)
+        }
+    }
 }
 
 extension Digest: CustomStringConvertible {

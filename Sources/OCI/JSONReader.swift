@@ -2,9 +2,9 @@
 ///
 /// Documents that two readers could understand differently are errors: a byte order mark, bytes that are not UTF-8,
 /// two equal keys in one object (RFC 8259, 4 leaves their meaning open), anything behind the value, more than 64
-/// levels. The caller picks the fields it knows and skips the rest; time and memory are linear in the document.
+/// levels. So are texts with more than thirty combining marks in a row, see `isStreamSafe`. The caller picks the fields it knows and skips the rest; time and memory are linear in the document.
 package struct JSONReader {
-    package static let maximumDepth = 64
+    package static let maximumDepth = Limits.Documents.depth
 
     package enum Kind: Sendable {
         case object, array, string, number, boolean, null
@@ -64,6 +64,10 @@ package struct JSONReader {
                 self.skipSpace()
                 let start = self.position
                 let key = try self.string()
+                // Foundation drops the mark, and takes the key for the one behind it.
+                guard !key.utf8.starts(with: [0xEF, 0xBB, 0xBF]) else {
+                    throw JSONError("has a byte order mark in a key", at: start)
+                }
                 guard seen.insert(key) else { throw JSONError("has the key \"\(key.prefix(64))\" twice", at: start) }
                 try self.expect(UInt8(ascii: ":"))
                 try member(&self, key)
@@ -98,11 +102,17 @@ package struct JSONReader {
         }
         guard let stop = self.current else { throw JSONError("ends inside a string", at: self.position) }
         let plain = self.bytes[start..<self.position]
+        let text: String
         if stop == UInt8(ascii: "\"") {
             self.position += 1
-            return String(decoding: plain, as: UTF8.self)
+            text = String(decoding: plain, as: UTF8.self)
+        } else {
+            text = try self.escapedString(beginningWith: plain)
         }
-        return try self.escapedString(beginningWith: plain)
+        guard text.isStreamSafe else {
+            throw JSONError("has more than \(Limits.Documents.marks) combining marks in a row", at: start)
+        }
+        return text
     }
 
     /// A whole number; a fraction, an exponent or an overflow is an error.
@@ -269,19 +279,22 @@ package struct JSONReader {
     }
 }
 
-/// Keys of one object: an array while there are few, so that ordinary documents hash nothing.
+/// Keys of one object: an array while there are few, so that ordinary documents hash nothing, then their hashes.
+///
+/// Half a million keys would take more memory than everything else that is read. Hashes are seeded anew in each process: that
+/// two different keys have one happens to nobody by chance, to nobody on purpose, and would refuse the document.
 private struct SeenKeys {
     private var few: [String] = []
-    private var many: Set<String> = []
+    private var many: Set<Int> = []
 
     mutating func insert(_ key: String) -> Bool {
         if self.many.isEmpty {
             guard !self.few.contains(key) else { return false }
             self.few.append(key)
-            if self.few.count > 16 { self.many = Set(self.few) }
+            if self.few.count > 16 { self.many = Set(self.few.map(\.hashValue)) }
             return true
         }
-        return self.many.insert(key).inserted
+        return self.many.insert(key.hashValue).inserted
     }
 }
 

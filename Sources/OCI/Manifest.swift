@@ -24,7 +24,7 @@ package struct Manifest: Hashable, Sendable {
     }
 
     /// 4 MiB: distribution spec, "Pushing Manifests", the size that registries should accept.
-    package static let maximumSize = 4 << 20
+    package static let maximumSize = Limits.Documents.manifest
 
     package let mediaType: MediaType
     package let children: [Child]
@@ -108,6 +108,10 @@ private struct Fields {
             case "mediaType":
                 let text = try reader.string()
                 fields.mediaType = try text.isEmpty ? nil : MediaType(parsing: text)
+                // Others compare it to the letter, and would take it for something else.
+                guard fields.mediaType.map({ $0.description == text }) ?? true else {
+                    throw ManifestError("says that it is \"\(text.prefix(160))\", which is not how a media type is written here")
+                }
             case "config":
                 fields.hasConfig = true
                 configs.append(.init(role: .config, descriptor: try Descriptor(reading: &reader)))

@@ -41,10 +41,20 @@ package struct Namespace: Hashable, Sendable, CustomStringConvertible {
 package struct QualifiedRepository: Hashable, Sendable, CustomStringConvertible {
     package let namespace: Namespace
     package let name: RepositoryName
+    /// Of both texts, made once: a start looks each repository up many times.
+    private let code: Int
 
     package init(namespace: Namespace, name: RepositoryName) {
         self.namespace = namespace
         self.name = name
+        self.code = Self.code(namespace, name)
+    }
+
+    private static func code(_ namespace: Namespace, _ name: RepositoryName) -> Int {
+        var hasher = Hasher()
+        hasher.combine(namespace)
+        hasher.combine(name)
+        return hasher.finalize()
     }
 
     /// Parses `docker.io/library/nginx`: the namespace is everything before the first slash.
@@ -52,7 +62,17 @@ package struct QualifiedRepository: Hashable, Sendable, CustomStringConvertible 
         guard let slash = text.firstIndex(of: "/") else { throw ReferenceError(.invalidName, String(text)) }
         self.namespace = try Namespace(parsing: text[..<slash])
         self.name = try RepositoryName(parsing: text[text.index(after: slash)...])
+        self.code = Self.code(self.namespace, self.name)
     }
+
+    package func hash(into hasher: inout Hasher) { hasher.combine(self.code) }
+
+    package static func == (left: QualifiedRepository, right: QualifiedRepository) -> Bool {
+        left.code == right.code && left.name == right.name && left.namespace == right.namespace
+    }
+
+    /// A few well-mixed bits, equal for equal repositories, for choosing one of many shards.
+    package var shardHint: Int { self.code & 0xFF }
 
     package var description: String { "\(self.namespace)/\(self.name)" }
 }

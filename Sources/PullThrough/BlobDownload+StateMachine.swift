@@ -90,7 +90,7 @@ extension BlobDownload {
         package var isWorthKeeping: Bool {
             guard case .failed(let error) = self.phase else { return false }
             switch error.code {
-            case .upstreamUnavailable, .upstreamTimeout, .unavailable: return true
+            case .upstreamUnavailable, .upstreamUnreachable, .upstreamTimeout, .offline, .unavailable: return true
             default: return false
             }
         }

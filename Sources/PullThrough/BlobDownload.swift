@@ -19,9 +19,18 @@ package final class BlobDownload: Sendable {
     private let shared = Mutex(Shared())
     private let spool = Mutex(Spool())
     private let spoolFile = Mutex<ReadableFile?>(nil)
+    let following = Mutex(Following())
+    /// Says each time that the last follower has left.
+    let departures = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    /// Ends when the spool file has been let go of.
+    private let ending = AsyncStream.makeStream(of: Never.self)
+    /// A download of the same that was given up, and whose spool file is to be gone on with.
+    private let predecessor: Mutex<BlobDownload?>
 
     private struct Shared {
         var machine = StateMachine()
+        /// What a stored manifest says that the blob measures, in bytes.
+        var announced: Int64?
         var wakes: [@Sendable () -> Void] = []
     }
 
@@ -29,14 +38,16 @@ package final class BlobDownload: Sendable {
     private struct Spool: ~Copyable {
         var writer: BlobWriter?
         var reservation: Reservation?
+        var lease: WriteLease?
         /// The hash of what had been stored when storing failed.
         var handover: DigestVerifier?
     }
 
     init(
         digest: Digest, source: RoutedRepository, store: ContentStore, table: DownloadTable, absences: NegativeAnswers,
-        logger: Logger
+        logger: Logger, predecessor: BlobDownload? = nil
     ) {
+        self.predecessor = Mutex(predecessor)
         self.digest = digest
         self.source = source
         self.store = store
@@ -87,14 +98,16 @@ package final class BlobDownload: Sendable {
 
     /// Does the whole job; returns when the blob is stored, or cannot be.
     package func run() async {
-        let intake = BlobIntake(sink: self, store: self.store)
+        let intake = self.makeIntake()
+        if let predecessor = self.predecessor.withLock({ $0.take() }) { for await _ in predecessor.ending.stream {} }
         do {
-            if try await self.store.run({ self.store.adopt(self.digest, in: self.source.repository) }) {
+            if try await self.isOnShelf() {
                 self.table.remove(self)
                 self.change { $0.stored() }
                 return
             }
             let expected = self.store.catalog.expectedSize(of: self.digest, in: self.source.repository)
+            self.shared.withLock { $0.announced = expected }
             if expected != nil || self.store.hasPartial(self.digest) {
                 // With the size known, a lack of room shows before the upstream is asked; a partial says where to go on.
                 try await self.store.run { try self.prepareForStoring(size: expected) }
@@ -102,23 +115,57 @@ package final class BlobDownload: Sendable {
             if try await self.store.run({ self.isWhole() }) {
                 self.change { $0.began(size: nil) }
             } else {
-                try await self.transfer(intake)
+                try await self.whileFollowed { try await self.transfer(intake) }
             }
             try await self.store.run { try self.verify() }
             self.change { $0.verified() }
-            try await self.store.run { try self.publish() }
-            self.table.remove(self)
-            self.logger.info("[\(self.source.upstream.name)] Cached blob \(self.digest)")
+            try await self.finish()
         } catch is Detached {
             // Followers have been told to go on alone.
         } catch {
             self.absences.note(error, .digest(self.digest), in: self.source.repository)
-            self.table.remove(self)
             let failure = PullThroughError(error)
-            self.logger.warning("[\(self.source.upstream.name)] Download of \(self.digest) failed: \(failure)")
+            if self.isAbandoned {
+                self.logger.notice("[\(self.source.upstream.name)] Download of \(self.digest) is stopped: \(failure)")
+            } else {
+                self.table.remove(self)
+                self.logger.warning("[\(self.source.upstream.name)] Download of \(self.digest) failed: \(failure)")
+            }
             self.change { $0.failed(failure) }
         }
-        self.store.submit { self.release() }
+        self.store.submit {
+            self.release()
+            // Whoever comes from now on finds what is kept.
+            self.table.remove(self)
+            self.ending.continuation.finish()
+        }
+    }
+
+    private func makeIntake() -> BlobIntake {
+        BlobIntake(sink: self, store: self.store, caution: self.source.upstream.caution)
+    }
+
+    /// Whether the content is here and may go to this repository.
+    private func isOnShelf() async throws -> Bool {
+        try await Shelf(store: self.store, source: self.source).has(self.digest) {
+            try await self.source.ask { try await $0.blobSize(self.digest, in: $1) }
+        }
+    }
+
+    /// Puts verified content on the shelf. Followers are owed its bytes, not that: they are cut only when the sync failed, since
+    /// what they read may turn wrong then.
+    private func finish() async throws {
+        defer { self.table.remove(self) }
+        do {
+            try await self.store.run { try self.publish() }
+            self.logger.info("[\(self.source.upstream.name)] Cached blob \(self.digest)")
+        } catch let error as StorageError where error.code != .unsynced {
+            self.store.noteFailure(error)
+            self.logger.warning("[\(self.source.upstream.name)] Blob \(self.digest) is not stored: \(error.message)")
+        } catch let error as StorageError {
+            self.store.noteFailure(error)
+            throw error
+        }
     }
 
     /// Whether an earlier process had everything but the last step.
@@ -136,7 +183,7 @@ package final class BlobDownload: Sendable {
         } catch let error as UpstreamError where error.code == .rangeIgnored {
             // What an earlier process left cannot be gone on with; nobody has had a byte of it yet.
             guard try await self.store.run({ self.restart() }) else { throw error }
-            try await transfer.run(into: BlobIntake(sink: self, store: self.store)) {
+            try await transfer.run(into: self.makeIntake()) {
                 self.shared.withLock { $0.machine.watermark }
             }
         }
@@ -155,17 +202,21 @@ package final class BlobDownload: Sendable {
     /// Lets go of the spool file: what has come is kept when it was the upstream that failed. Blocks.
     private func release() {
         let keeps = self.shared.withLock { $0.machine.isWorthKeeping }
-        let writer = self.spool.withLock { spool in
+        self.spool.withLock { spool in
+            if keeps, let writer = spool.writer.take() { self.store.keep(writer) }
+            // The file loses its name with the writer; its room comes free when the last follower has read it.
+            if spool.writer != nil, let reservation = spool.reservation.take() { self.file?.hold(reservation) }
+            spool.writer = nil
             spool.reservation = nil
-            return spool.writer.take()
+            spool.lease = nil
         }
-        if keeps, let writer { self.store.keep(writer) }
     }
 
     /// There is nobody to run it any more.
     func refuse() {
         self.table.remove(self)
         self.change { $0.failed(PullThroughError(.unavailable, "Amargo is stopping")) }
+        self.ending.continuation.finish()
     }
 
     /// Storing failed and the followers know; nothing more is to be said.
@@ -177,6 +228,7 @@ package final class BlobDownload: Sendable {
             try self.spool.withLock { spool in
                 guard spool.writer == nil else { return }
                 let bytes = size ?? Reservation.step
+                spool.lease = self.store.expect(self.digest)
                 spool.reservation = try self.store.capacity.reserve(bytes, for: self.source.repository.namespace)
                 let writer = try self.store.makeWriter(for: self.digest)
                 self.spoolFile.withLock { $0 = writer.file }
@@ -195,6 +247,7 @@ package final class BlobDownload: Sendable {
     /// Tells every follower to go on alone from what the spool holds, and new ones not to come here.
     private func detach(_ error: StorageError) -> Detached {
         self.table.remove(self)
+        self.store.noteFailure(error)
         self.logger.warning(
             "[\(self.source.upstream.name)] Relaying blob \(self.digest) without storing it: \(error.message)")
         self.spool.withLock { spool in
@@ -213,19 +266,18 @@ package final class BlobDownload: Sendable {
                 .invalidUpstreamResponse, "the upstream sent \(count) bytes of \(self.digest) instead of \(size)")
         }
         guard digest == self.digest else {
-            throw PullThroughError(.invalidUpstreamResponse, "the upstream sent other content than \(self.digest)")
+            let error = PullThroughError(.invalidUpstreamResponse, "the upstream sent other content than \(self.digest)")
+            self.source.noteWrongContent(self.digest, error, self.logger)
+            throw error
         }
     }
 
     private func publish() throws {
-        let size = try self.spool.withLock { spool -> Int64 in
-            guard let writer = spool.writer.take() else { return 0 }
-            let size = writer.byteCount
-            try writer.publish()
-            return size
+        try self.spool.withLock { spool in
+            guard let writer = spool.writer.take() else { return }
+            try self.store.publish(writer, facts: nil, in: self.source.repository)
+            spool.reservation = nil
         }
-        self.store.didPublish(self.digest, size: size, facts: nil, in: self.source.repository)
-        self.spool.withLock { $0.reservation = nil }
     }
 
     // MARK: - Relays
@@ -264,13 +316,22 @@ package final class BlobDownload: Sendable {
 extension BlobDownload: BlobIntake.Sink {
     var isSaturated: Bool { false }
 
+    func prefix() -> PrefixReplay.Known? {
+        self.spool.withLock { spool in
+            guard let verifier = spool.writer?.verifierCopy() else { return nil }
+            return PrefixReplay.Known(verifier)
+        }
+    }
+
     func begin(_ head: BlobHead) throws {
-        let (known, watermark) = self.shared.withLock { ($0.machine.size, $0.machine.watermark) }
-        let expected = known ?? self.store.catalog.expectedSize(of: self.digest, in: self.source.repository)
+        let (known, watermark, announced) = self.shared.withLock { ($0.machine.size, $0.machine.watermark, $0.announced) }
+        let expected = known ?? announced
         if let size = head.size, let expected, size != expected {
-            throw PullThroughError(
+            let error = PullThroughError(
                 .invalidUpstreamResponse, "the upstream says that \(self.digest) has \(size) bytes; its manifest says \(expected)"
             )
+            if announced != nil { self.source.upstream.wrongContent.noteSize(of: self.digest, error) }
+            throw error
         }
         guard head.offset == watermark else {
             throw PullThroughError(.invalidUpstreamResponse, "the upstream resumed \(self.digest) at the wrong byte")
@@ -280,6 +341,23 @@ extension BlobDownload: BlobIntake.Sink {
 
     func take(_ parts: [ByteBuffer]) throws {
         try self.prepareForStoring(size: self.size)
+        var rest = parts[...]
+        // Followers send what is here while the rest of a large batch is hashed.
+        while !rest.isEmpty {
+            var (count, bytes) = (0, 0)
+            while count < rest.count, bytes < Self.stride {
+                bytes += rest[rest.startIndex + count].readableBytes
+                count += 1
+            }
+            try self.append(rest.prefix(count))
+            rest = rest.dropFirst(count)
+        }
+    }
+
+    /// Bytes after which followers are told.
+    private static let stride = 256 << 10
+
+    private func append(_ parts: ArraySlice<ByteBuffer>) throws {
         var failure: (any Error)?
         let watermark = self.spool.withLock { spool in
             do {
@@ -287,6 +365,7 @@ extension BlobDownload: BlobIntake.Sink {
                     let total = (spool.writer?.byteCount ?? 0) + Int64(part.readableBytes)
                     try spool.reservation?.extend(to: total)
                     try part.withUnsafeReadableBytes { try spool.writer?.append($0) }
+                    spool.reservation?.note(written: total)
                 }
             } catch {
                 failure = error

@@ -1,12 +1,14 @@
 import DequeModule
 import NIOCore
+import OCI
 import Storage
 import Synchronization
 import Upstream
 
 /// Carries a blob's bytes from the connection's event loop to where they are hashed and kept, on the pool.
 ///
-/// One job at a time takes all that waits. The upstream is held back when too much waits here, or when the sink asks for
+/// One job at a time takes all that waits. Waking a thread for each of many small parts would cost more than hashing them, so what comes
+/// fast is taken in batches; what comes slowly waits a moment that nobody notices. The upstream is held back when too much waits here, or when the sink asks for
 /// a pause because its reader is slow.
 final class BlobIntake: BlobReceiver {
     /// What is done with the bytes.
@@ -17,6 +19,8 @@ final class BlobIntake: BlobReceiver {
         func take(_ parts: [ByteBuffer]) throws
         /// Whether the upstream shall be held back until `resume` is called.
         var isSaturated: Bool { get }
+        /// On the pool: what has been taken; nil when nothing can be said about it.
+        func prefix() -> PrefixReplay.Known?
     }
 
     private struct State {
@@ -24,22 +28,31 @@ final class BlobIntake: BlobReceiver {
         var queuedBytes = 0
         var isDraining = false
         var isPaused = false
+        /// Somebody looks at the queue in a moment.
+        var isScheduled = false
         var heldBack: [EventLoopPromise<Void>] = []
         var idleWaiters: [CheckedContinuation<Void, any Error>] = []
         var failure: (any Error)?
         var hasBegun = false
+        var pace: BodyPace
     }
 
     /// Bytes that may wait before the upstream is held back.
-    private static let limit = 2 << 20
+    private static let limit = Limits.Memory.intake
+    /// Bytes for which a job is worth starting at once, and how long fewer wait for more.
+    private static let batch = 256 << 10
+    private static let moment = TimeAmount.microseconds(500)
 
     private let store: ContentStore
     private let sink: any Sink
-    private let state = Mutex(State())
+    private let state: Mutex<State>
+    /// What is known already of the body that comes now.
+    private let replaying = Mutex<PrefixReplay?>(nil)
 
-    init(sink: any Sink, store: ContentStore) {
+    init(sink: any Sink, store: ContentStore, caution: UpstreamCaution) {
         self.sink = sink
         self.store = store
+        self.state = Mutex(State(pace: BodyPace(window: caution.bodyWindow, minimum: caution.bodyInWindow)))
     }
 
     /// What the sink failed with, if it did.
@@ -50,14 +63,20 @@ final class BlobIntake: BlobReceiver {
 
     func receive(_ head: BlobHead) throws {
         if let failure = self.failure { throw failure }
-        try self.sink.begin(head)
-        self.state.withLock { $0.hasBegun = true }
+        let known = self.replaying.withLock { $0?.count ?? 0 }
+        try self.sink.begin(BlobHead(offset: head.offset + known, size: head.size))
+        self.state.withLock { state in
+            state.hasBegun = true
+            state.pace.began(at: .now)
+        }
     }
 
     func receive(_ part: ByteBuffer, on loop: any EventLoop) -> EventLoopFuture<Void> {
         enum Action {
             case fail(any Error)
-            case proceed(drain: Bool, hold: EventLoopPromise<Void>?)
+            case proceed(drain: Bool, schedule: Bool, hold: EventLoopPromise<Void>?)
+            /// What has come is right as far as anybody knows; the rest is asked for on another connection.
+            case hangUp(drain: Bool)
         }
         let action = self.state.withLock { state -> Action in
             if let failure = state.failure { return .fail(failure) }
@@ -69,15 +88,48 @@ final class BlobIntake: BlobReceiver {
                 state.heldBack.append(promise)
                 hold = promise
             }
-            let drain = !state.isDraining && !state.isPaused
+            let isTooSlow = state.pace.received(part.readableBytes, at: .now, isHeldBack: hold != nil)
+            let mayDrain = !state.isDraining && !state.isPaused
+            let drain = mayDrain && (state.queuedBytes >= Self.batch || isTooSlow || hold != nil)
             if drain { state.isDraining = true }
-            return .proceed(drain: drain, hold: hold)
+            let schedule = mayDrain && !drain && !state.isScheduled
+            if schedule { state.isScheduled = true }
+            return isTooSlow ? .hangUp(drain: drain) : .proceed(drain: drain, schedule: schedule, hold: hold)
         }
         switch action {
         case .fail(let error): return loop.makeFailedFuture(error)
-        case .proceed(let drain, let hold):
+        case .hangUp(let drain):
             if drain { self.store.submit { self.drain() } }
+            return loop.makeFailedFuture(UpstreamError(.interrupted, "sends too slowly"))
+        case .proceed(let drain, let schedule, let hold):
+            if drain { self.store.submit { self.drain() } }
+            if schedule { loop.scheduleTask(in: Self.moment) { self.drainWhatWaits() } }
             return hold?.futureResult ?? loop.makeSucceededVoidFuture()
+        }
+    }
+
+    private func drainWhatWaits() {
+        let drain = self.state.withLock { state in
+            state.isScheduled = false
+            guard !state.isDraining, !state.isPaused, !state.queue.isEmpty, state.failure == nil else { return false }
+            state.isDraining = true
+            return true
+        }
+        if drain { self.store.submit { self.drain() } }
+    }
+
+    /// Expects the next body from its first byte on, although its beginning has been taken. Only between two transfers.
+    func replay() {
+        let known = self.sink.prefix()
+        self.replaying.withLock { $0 = known.map { PrefixReplay(of: $0) } }
+    }
+
+    /// Without what has been taken before.
+    private func news(of parts: [ByteBuffer]) throws -> [ByteBuffer] {
+        try self.replaying.withLock { replaying in
+            let news = try replaying?.rest(of: parts) ?? parts
+            if replaying?.isOver == true { replaying = nil }
+            return news
         }
     }
 
@@ -128,7 +180,9 @@ final class BlobIntake: BlobReceiver {
                 state.idleWaiters.append(continuation)
                 return nil
             }
-            if let outcome { continuation.resume(with: outcome) }
+            if let outcome { return continuation.resume(with: outcome) }
+            // Nothing more comes that would make a batch of it.
+            self.drainWhatWaits()
         }
     }
 
@@ -139,7 +193,7 @@ final class BlobIntake: BlobReceiver {
                 return state.queue
             }
             do {
-                try self.sink.take(batch)
+                try self.sink.take(try self.news(of: batch))
                 let pause = self.sink.isSaturated
                 let isDone = self.settle(after: batch, pause: pause)
                 // The reader may have caught up between the question and the pause; its `resume` came too early then.

@@ -40,7 +40,7 @@ package final class BlobRelay: Sendable {
     }
 
     /// Bytes that may wait for the client before the upstream is held back.
-    private static let limit = 512 << 10
+    private static let limit = Limits.Memory.relay
 
     /// A relay that goes on where a download stopped storing.
     init(continuing download: BlobDownload, store: ContentStore, logger: Logger) throws {
@@ -138,7 +138,7 @@ package final class BlobRelay: Sendable {
     // MARK: - Running
 
     func run() async {
-        let intake = BlobIntake(sink: self, store: self.store)
+        let intake = BlobIntake(sink: self, store: self.store, caution: self.source.upstream.caution)
         self.intake.withLock { $0 = intake }
         if self.state.withLock({ $0.isCancelled }) { return }
         do {
@@ -169,12 +169,21 @@ package final class BlobRelay: Sendable {
         }
         guard size == nil || size == received, self.verifier.withLock({ $0?.digest() }) == self.digest else {
             self.logger.warning("[\(self.source.upstream.name)] Relayed content is not \(self.digest)")
-            throw PullThroughError(.invalidUpstreamResponse, "the upstream sent other content than \(self.digest)")
+            let error = PullThroughError(.invalidUpstreamResponse, "the upstream sent other content than \(self.digest)")
+            if size == nil || size == received { self.source.noteWrongContent(self.digest, error, self.logger) }
+            throw error
         }
     }
 }
 
 extension BlobRelay: BlobIntake.Sink {
+    func prefix() -> PrefixReplay.Known? {
+        self.verifier.withLock { verifier in
+            guard let copy = verifier?.copy() else { return nil }
+            return PrefixReplay.Known(copy)
+        }
+    }
+
     var isSaturated: Bool { self.state.withLock { $0.readyBytes > Self.limit } }
 
     func begin(_ head: BlobHead) throws {

@@ -4,11 +4,9 @@ import Upstream
 
 /// Fetches a blob into an intake, asking for the rest when a connection breaks.
 ///
-/// A break costs followers a pause: up to three ranged requests in a row, and each MiB of progress renews the budget.
+/// A break costs followers a pause while a few ranged requests are tried. A registry that answers those with the whole blob is read
+/// from the start, and what is here already is compared and dropped.
 struct BlobTransfer {
-    private static let resumes = 3
-    private static let progress: Int64 = 1 << 20
-
     let digest: Digest
     let source: RoutedRepository
     let logger: Logger
@@ -17,30 +15,45 @@ struct BlobTransfer {
     ///   - last: the last byte that is wanted; nil for the end of the blob.
     ///   - position: the byte from which on the content is still wanted.
     func run(into intake: BlobIntake, through last: Int64? = nil, position: () -> Int64) async throws {
-        var budget = Self.resumes
-        var mark = position()
+        var budget = ResumeBudget(at: position(), time: self.source.upstream.caution.resuming)
+        var isReplaying = false
         while true {
             do {
-                let start = position()
-                try await self.source.upstream.client.blob(
-                    self.digest, in: self.source.repository.name,
-                    range: start == 0 && last == nil ? .whole : .from(start, through: last),
-                    receiver: intake)
+                let start = isReplaying ? 0 : position()
+                try await self.source.blob(
+                    self.digest, range: start == 0 && last == nil ? .whole : .from(start, through: last), receiver: intake)
                 try await intake.waitUntilIdle()
                 return
             } catch let error as UpstreamError {
                 if let failure = intake.failure { throw failure }
-                guard error.code == .interrupted, intake.hasBegun, budget > 0 else { throw error }
+                guard intake.hasBegun, error.isWorthResuming else { throw self.giveUp(error) }
                 try await intake.waitUntilIdle()
-                if position() - mark >= Self.progress {
-                    mark = position()
-                    budget = Self.resumes
+                guard budget.spend(at: position(), now: .now) else { throw self.giveUp(error) }
+                if error.code == .rangeIgnored {
+                    guard last == nil else { throw error }
+                    isReplaying = true
                 }
-                budget -= 1
+                if isReplaying { intake.replay() }
                 self.logger.notice(
                     "[\(self.source.upstream.name)] Resuming blob \(self.digest) at byte \(position()): \(error.message)")
                 try await Task.sleep(for: .milliseconds(Int64.random(in: 50...500)))
             }
+        }
+    }
+
+    private func giveUp(_ error: UpstreamError) -> UpstreamError {
+        self.source.noteDenial(error)
+        return error
+    }
+}
+
+extension UpstreamError {
+    /// Whether the rest of a body that has begun may still be had. A denial may be that of a signed address which has expired: the
+    /// registry gives another. One that fails or does not answer has been asked five times by now.
+    fileprivate var isWorthResuming: Bool {
+        switch self.code {
+        case .interrupted, .unreachable, .rangeIgnored, .denied: true
+        default: false
         }
     }
 }

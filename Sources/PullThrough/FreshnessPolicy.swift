@@ -6,7 +6,7 @@ package struct FreshnessPolicy: Sendable {
     /// Nobody waits longer than this for a tag's revalidation when an older answer is at hand.
     package let patience: Duration
 
-    package init(patience: Duration = .seconds(2)) {
+    package init(patience: Duration = Limits.Upstream.revalidation) {
         self.patience = patience
     }
 

@@ -23,7 +23,7 @@ final class ListCache: Sendable {
         var age: Int64 { self.confirmedAt.duration(to: .now).components.seconds }
     }
 
-    private static let limit = 1000
+    private static let limit = Limits.Memory.lists
     private let entries = Mutex<[Key: Entry]>([:])
 
     func entry(_ key: Key) -> Entry? { self.entries.withLock { $0[key] } }

@@ -12,13 +12,18 @@ package struct ManifestContent: Sendable {
 
     /// Checks what an upstream sent.
     ///
-    /// - Parameter expected: the digest it was asked by; without one the bytes must be a manifest beyond doubt.
-    init(bytes: ByteBuffer, mediaType: MediaType?, expected: Digest?, host: String) throws {
+    /// - Parameters:
+    ///   - mediaType: what the upstream says it is.
+    ///   - knownType: what the same bytes came as before: a digest means one thing, for ever (CVE-2021-41190).
+    ///   - expected: the digest it was asked by; without one the bytes must be a manifest beyond doubt.
+    init(
+        bytes: ByteBuffer, mediaType: MediaType?, knownType: (Digest) -> MediaType?, expected: Digest?, host: String
+    ) throws {
         let digest = bytes.withUnsafeReadableBytes { Digest(expected?.algorithm ?? .sha256, of: $0) }
         guard expected == nil || digest == expected else {
             throw PullThroughError(.invalidUpstreamResponse, "\(host) sent another manifest than \(digest)")
         }
-        guard let mediaType else {
+        guard let mediaType = knownType(digest) ?? mediaType else {
             throw PullThroughError(.invalidUpstreamResponse, "\(host) sent a manifest without a media type")
         }
         self.digest = digest

@@ -14,13 +14,9 @@ extension PullThroughCache {
             // Another flight may have landed between the caller's last look and the start of this one.
             if let arrived = self.arrived(reference, in: source) { return arrived }
             let response = try await self.noting(reference, in: source) {
-                try await source.upstream.client.manifest(reference, in: source.repository.name)
+                try await source.ask { try await $0.manifest(reference, in: $1) }
             }
-            var expected: Digest?
-            if case .digest(let digest) = reference { expected = digest }
-            let manifest = try ManifestContent(
-                bytes: response.bytes, mediaType: response.mediaType, expected: expected,
-                host: source.upstream.client.configuration.address.authority)
+            let manifest = try self.manifest(in: response, reference, source)
             if case .tag(let tag) = reference {
                 self.recentTags.set(
                     tag, in: source.repository,
@@ -33,52 +29,99 @@ extension PullThroughCache {
         }
     }
 
+    /// Checks what came; a registry that says something else of it than it is, is noted.
+    private func manifest(
+        in response: RegistryClient.ManifestResponse, _ reference: Reference, _ source: RoutedRepository
+    ) throws -> ManifestContent {
+        var expected: Digest?
+        if case .digest(let digest) = reference { expected = digest }
+        do {
+            let manifest = try ManifestContent(
+                bytes: response.bytes, mediaType: response.mediaType, knownType: { self.knownType(of: $0, in: source) },
+                expected: expected,
+                host: source.upstream.client.configuration.address.authority)
+            // By another algorithm it may be right all the same.
+            if let claim = response.claim, claim.hasPrefix(manifest.digest.algorithm.rawValue),
+                claim != manifest.digest.description
+            {
+                self.logger.warning(
+                    "[\(source.upstream.name)] The registry says a wrong Docker-Content-Digest",
+                    metadata: ["digest": "\(manifest.digest)", "claim": "\(claim.prefix(200))"])
+            }
+            return manifest
+        } catch let error as PullThroughError {
+            if let expected, response.bytes.withUnsafeReadableBytes({ Digest(expected.algorithm, of: $0) }) != expected {
+                source.noteWrongContent(expected, error, self.logger)
+            }
+            throw error
+        }
+    }
+
+    /// A manifest that has come and is not on the shelf yet.
+    func arrived(_ digest: Digest, in source: RoutedRepository) -> ManifestContent? {
+        self.arrivedManifests.withLock { $0[ManifestKey(repository: source.repository, reference: .digest(digest))] }
+    }
+
     /// The image for linux/amd64 of a stored or just arrived index, for clients that know no index.
-    package func defaultImage(of index: Digest) -> Digest? {
-        let facts = self.store.catalog.content(index)?.manifest ?? self.arrivedManifests.withLock { $0[index]?.facts }
+    package func defaultImage(of index: Digest, in source: RoutedRepository) -> Digest? {
+        let facts = self.shelf(source).content(index)?.manifest ?? self.arrived(index, in: source)?.facts
         return facts?.children.first { $0.role == .manifest && $0.platform == "linux/amd64" }?.digest
+    }
+
+    /// The type of a manifest that is stored, or about to be.
+    private func knownType(of digest: Digest, in source: RoutedRepository) -> MediaType? {
+        self.store.catalog.content(digest)?.manifest?.mediaType ?? self.arrived(digest, in: source)?.mediaType
     }
 
     private func arrived(_ reference: Reference, in source: RoutedRepository) -> ManifestContent? {
         switch reference {
-        case .digest(let digest): return self.arrivedManifests.withLock { $0[digest] }
+        case .digest(let digest): return self.arrived(digest, in: source)
         case .tag(let tag):
             guard let recent = self.recentTags.entry(tag, in: source.repository),
                 recent.confirmedAt.duration(to: .now) < .seconds(1)
             else { return nil }
-            return self.arrivedManifests.withLock { $0[recent.digest] }
+            return self.arrived(recent.digest, in: source)
         }
     }
 
     /// Stores a manifest in a job of its own: the client is owed correctness, not durability.
     private func keep(_ manifest: ManifestContent, in source: RoutedRepository) {
         guard let facts = manifest.facts else { return }
-        self.arrivedManifests.withLock { $0[manifest.digest] = manifest }
+        let key = ManifestKey(repository: source.repository, reference: .digest(manifest.digest))
+        self.arrivedManifests.withLock { $0[key] = manifest }
         self.service.start {
             do {
-                try await self.store.run { try self.publish(manifest, facts, in: source) }
-                // Into the catalog first: at every moment one of the two knows the tag.
-                for (tag, confirmedAt) in self.recentTags.tags(waitingFor: manifest.digest, in: source.repository) {
-                    // Dated when it was said: what was said long ago is stored as old, and asked for again.
-                    self.store.setTag(tag, in: source.repository, to: manifest.digest, confirmedAt: confirmedAt)
-                    self.recentTags.remove(tag, in: source.repository, if: manifest.digest)
+                try await self.store.run {
+                    try self.publish(manifest, facts, in: source)
+                    self.nameStored(manifest.digest, in: source)
                 }
                 self.logger.info("[\(source.upstream.name)] Cached manifest \(source.repository.name)@\(manifest.digest)")
             } catch {
                 self.logger.warning("[\(source.upstream.name)] Manifest \(manifest.digest) is not stored: \(error)")
             }
-            self.arrivedManifests.withLock { _ = $0.removeValue(forKey: manifest.digest) }
+            self.arrivedManifests.withLock { _ = $0.removeValue(forKey: key) }
         }
+    }
+
+    /// Gives a manifest that was just stored the tags that were waiting for it. Blocks.
+    private func nameStored(_ digest: Digest, in source: RoutedRepository) {
+        let tags = self.recentTags.tags(waitingFor: digest, in: source.repository)
+        // Into the catalog first: at every moment one of the two knows the tag. Dated when it was said: what was said long ago is stored
+        // as old, and asked for again.
+        self.store.setTags(tags, in: source.repository, to: digest)
+        for (tag, _) in tags { self.recentTags.remove(tag, in: source.repository, if: digest) }
     }
 
     private func publish(_ manifest: ManifestContent, _ facts: ManifestFacts, in source: RoutedRepository) throws {
         let size = Int64(manifest.bytes.readableBytes)
         if self.store.catalog.content(manifest.digest)?.manifest == nil {
+            // Its blobs may be here already, and nobody's as yet.
+            let leases = [self.store.expect(manifest.digest)] + facts.children.map { self.store.expect($0.digest) }
+            defer { withExtendedLifetime(leases) {} }
             let reservation = try self.store.capacity.reserve(size, for: source.repository.namespace)
             var writer = try self.store.makeWriter(for: manifest.digest)
             try manifest.bytes.withUnsafeReadableBytes { try writer.append($0) }
-            try writer.publish()
-            self.store.didPublish(manifest.digest, size: size, facts: facts, in: source.repository)
+            try self.store.publish(writer, facts: facts, in: source.repository)
             _ = consume reservation
         } else if !self.store.catalog.holds(manifest.digest, in: source.repository) {
             self.store.link(manifest.digest, to: source.repository)
@@ -90,6 +133,6 @@ extension PullThroughCache {
     ) -> ManifestAnswer {
         ManifestAnswer(
             digest: manifest.digest, mediaType: manifest.mediaType, body: .memory(manifest.bytes), state: state,
-            age: source == nil ? nil : 0, lifetime: source?.upstream.cacheTtl.components.seconds)
+            age: source == nil ? nil : 0, lifetime: source?.upstream.tagLifetime.components.seconds)
     }
 }

@@ -31,7 +31,7 @@ extension PullThroughCache {
     ) {
         self.list(
             .tags(source.repository, count: count, after: last), in: source,
-            ask: { .tags(try await source.upstream.client.tags(in: source.repository.name, count: count, after: last)) },
+            ask: { .tags(try await source.ask { try await $0.tags(in: $1, count: count, after: last) }) },
             stored: { self.storedTags(in: source, count: count, after: last) },
             then: { result in
                 completion(
@@ -59,9 +59,14 @@ extension PullThroughCache {
     ) {
         self.list(
             .referrers(source.repository, digest), in: source,
-            ask: { .referrers(try await source.upstream.client.referrers(of: digest, in: source.repository.name)) },
+            ask: { .referrers(try await source.ask { try await $0.referrers(of: digest, in: $1) }) },
             stored: {
-                try await self.store.run { try StoredReferrers(store: self.store).list(of: digest, in: source.repository) }
+                let list = try await self.store.run {
+                    try StoredReferrers(store: self.store).list(of: digest, in: source.repository)
+                }
+                // Nobody else will ever be asked what refers to it: nothing that is known here does.
+                let isAll = source.upstream.isOffline && self.store.catalog.holds(digest, in: source.repository)
+                return list ?? (isAll ? .referrers([]) : nil)
             },
             then: { result in
                 completion(
@@ -81,7 +86,9 @@ extension PullThroughCache {
     package func storedNames(ns: Namespace?) -> [String] {
         let directory = self.directory
         return self.store.catalog.allRepositories.compactMap { repository in
-            guard !self.store.catalog.contents(of: repository).isEmpty else { return nil }
+            guard self.store.catalog.isHeld(repository),
+                directory.binding(repository.namespace)?.refusal(of: repository.name) == nil
+            else { return nil }
             if let ns {
                 return directory.binding(ns)?.namespace == repository.namespace ? repository.name.description : nil
             }
@@ -96,7 +103,7 @@ extension PullThroughCache {
     ) -> ListAnswer<Element> {
         ListAnswer(
             elements: elements, hasMore: hasMore, state: state, age: entry.age,
-            lifetime: max(0, source.upstream.cacheTtl.components.seconds - entry.age))
+            lifetime: max(0, source.upstream.tagLifetime.components.seconds - entry.age))
     }
 
     /// A list from memory while it is fresh, else from the upstream, else as it last was, else from the store.
@@ -106,18 +113,25 @@ extension PullThroughCache {
         then completion: @escaping @Sendable (Result<(ListCache.Entry, CacheState), PullThroughError>) -> Void
     ) {
         let known = self.lists.entry(key)
-        if let known, known.confirmedAt.duration(to: .now) < source.upstream.cacheTtl {
+        if let known, known.confirmedAt.duration(to: .now) < source.upstream.tagLifetime {
             return completion(.success((known, .hit)))
         }
         self.patiently(
-            completion, stale: { known.map { ($0, .stale(reason: "the upstream is slow to answer")) } },
+            completion,
+            stale: {
+                guard source.upstream.stalePolicy.served.contains(.network) else { return nil }
+                return known.map { ($0, .stale(reason: "the upstream is slow to answer")) }
+            },
             {
                 do {
                     return try await self.listFlights.run(key) { (self.lists.set(key, try await ask()), .miss) }
                 } catch {
                     let failure = PullThroughError(error)
-                    if case .notFound = failure.code { throw failure }
-                    self.logger.warning("[\(source.upstream.name)] Answering a list from what is known: \(failure)")
+                    guard source.upstream.stalePolicy.serves(after: failure) else { throw failure }
+                    // That an upstream is never asked is no news.
+                    self.logger.log(
+                        level: failure.code == .offline ? .debug : .warning,
+                        "[\(source.upstream.name)] Answering a list from what is known: \(failure)")
                     if let known { return (known, .stale(reason: failure.message)) }
                     guard let value = try await stored() else { throw failure }
                     return (ListCache.Entry(value: value, confirmedAt: .now), .stale(reason: failure.message))

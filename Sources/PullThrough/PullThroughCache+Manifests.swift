@@ -52,20 +52,27 @@ extension PullThroughCache {
     package func storedManifest(_ reference: Reference, in source: RoutedRepository) -> ManifestAnswer? {
         switch reference {
         case .digest(let digest):
-            return self.isServable(digest, in: source) ? self.shelved(digest, in: source, state: .hit, entry: nil) : nil
+            guard self.shelf(source).content(digest) != nil, self.isServable(digest, in: source) else { return nil }
+            return self.shelved(digest, in: source, state: .hit, entry: nil)
         case .tag(let tag):
-            guard let entry = self.store.catalog.tag(tag, in: source.repository),
-                self.remainingLifetime(of: entry, source) > 0, self.isServable(entry.digest, in: source)
-            else { return nil }
-            return self.shelved(entry.digest, in: source, state: .hit, entry: entry)
+            guard let entry = self.store.catalog.tag(tag, in: source.repository), self.isServable(entry.digest, in: source) else {
+                return nil
+            }
+            if self.remainingLifetime(of: entry, source) > 0 {
+                return self.shelved(entry.digest, in: source, state: .hit, entry: entry)
+            }
+            guard source.upstream.isOffline else { return nil }
+            return self.stale(entry, in: source, reason: "Amargo is offline")
         }
     }
 
-    /// Whether a stored manifest leads to something: with its upstream down, an image that is stored in part would only keep
+    /// Whether a stored manifest leads to something: with its upstream down or never asked, an image that is stored in part would only keep
     /// an engine from going where it can be had whole.
     private func isServable(_ digest: Digest, in source: RoutedRepository) -> Bool {
-        guard source.upstream.client.status.isDown, let facts = self.store.catalog.content(digest)?.manifest else { return true }
-        return self.isComplete(facts)
+        guard source.upstream.isOffline || source.upstream.client.status.isDown,
+            let facts = self.store.catalog.content(digest)?.manifest
+        else { return true }
+        return self.shelf(source).isComplete(facts)
     }
 
     private static func incomplete(_ reference: Reference, _ reason: String) -> PullThroughError {
@@ -91,7 +98,7 @@ extension PullThroughCache {
     ) -> ManifestAnswer? {
         guard let content = self.store.catalog.content(digest), let facts = content.manifest else { return nil }
         if !self.store.catalog.holds(digest, in: source.repository) { self.store.link(digest, to: source.repository) }
-        self.store.noteUse(of: digest, content: content)
+        self.store.noteUse(of: digest)
         return ManifestAnswer(
             digest: digest, mediaType: facts.mediaType, body: .stored(content), state: state,
             // A tag read back from a layout was confirmed nobody knows when.
@@ -102,29 +109,32 @@ extension PullThroughCache {
     // MARK: - By digest
 
     private func manifest(by digest: Digest, in source: RoutedRepository, method: ManifestMethod) async throws -> ManifestAnswer {
-        if let answer = try await self.stored(digest, in: source) { return answer }
-        if let arrived = self.arrivedManifests.withLock({ $0[digest] }) { return Self.answer(arrived, state: .hit) }
-        if try await self.store.run({ self.store.adopt(digest, in: source.repository) }),
-            let answer = try await self.stored(digest, in: source)
-        {
-            return answer
+        if let arrived = self.arrived(digest, in: source) { return Self.answer(arrived, state: .hit) }
+        let isHere = try await self.shelf(source).has(digest) {
+            if let error = self.refusal(of: digest, in: source) { throw error }
+            return try await self.head(of: digest, in: source).size
         }
-        if let error = self.absences.error(.digest(digest), in: source.repository) { throw error }
+        if isHere, let answer = try await self.stored(digest, in: source) { return answer }
+        if let error = self.refusal(of: digest, in: source) { throw error }
         if method == .head {
-            let head = try await self.noting(.digest(digest), in: source) {
-                try await source.upstream.client.manifestHead(.digest(digest), in: source.repository.name)
-            }
+            let head = try await self.head(of: digest, in: source)
             return ManifestAnswer(
                 digest: digest, mediaType: head.mediaType, body: .absent(size: head.size), state: .miss, age: nil, lifetime: nil)
         }
         return Self.answer(try await self.fetch(.digest(digest), in: source), state: .miss)
     }
 
+    private func head(of digest: Digest, in source: RoutedRepository) async throws -> RegistryClient.ManifestHead {
+        try await self.noting(.digest(digest), in: source) {
+            try await source.ask { try await $0.manifestHead(.digest(digest), in: $1) }
+        }
+    }
+
     /// The stored manifest, unless it is stored in part and its upstream, asked once more, is still down.
     private func stored(_ digest: Digest, in source: RoutedRepository) async throws -> ManifestAnswer? {
         if !self.isServable(digest, in: source) {
             do {
-                _ = try await source.upstream.client.manifestHead(.digest(digest), in: source.repository.name)
+                _ = try await source.ask { try await $0.manifestHead(.digest(digest), in: $1) }
             } catch {
                 if !self.isServable(digest, in: source) {
                     throw Self.incomplete(.digest(digest), PullThroughError(error).message)
@@ -147,7 +157,9 @@ extension PullThroughCache {
         self.patiently(
             completion,
             stale: {
-                guard self.isServable(entry.digest, in: source) else { return nil }
+                guard source.upstream.stalePolicy.served.contains(.network), self.isServable(entry.digest, in: source) else {
+                    return nil
+                }
                 return self.stale(entry, in: source, reason: "the upstream is slow to confirm the tag")
             },
             {
@@ -177,8 +189,9 @@ extension PullThroughCache {
             return try await self.moved(tag, verdict, in: source, method: method)
         } catch {
             let failure = PullThroughError(error)
-            if case .notFound = failure.code {
-                self.store.removeTag(tag, in: source.repository)
+            guard source.upstream.stalePolicy.serves(after: failure) else {
+                // Said by the registry itself, this is news of the tag; any other failure says nothing about it.
+                if case .notFound = failure.code { self.store.removeTag(tag, in: source.repository) }
                 throw failure
             }
             guard self.isServable(entry.digest, in: source) else { throw Self.incomplete(.tag(tag), failure.message) }
@@ -192,7 +205,7 @@ extension PullThroughCache {
     /// A tag that nothing is stored for.
     private func unknownTag(_ tag: Tag, in source: RoutedRepository, method: ManifestMethod) async throws -> ManifestAnswer {
         if let recent = self.recentTags.entry(tag, in: source.repository),
-            recent.confirmedAt.duration(to: .now) < source.upstream.cacheTtl
+            recent.confirmedAt.duration(to: .now) < source.upstream.tagLifetime
         {
             return try await self.moved(
                 tag, .digest(recent.digest, recent.mediaType, size: recent.size), in: source, method: method)
@@ -218,13 +231,13 @@ extension PullThroughCache {
                 let entry = self.store.catalog.tag(tag, in: source.repository)
                 if let answer = self.shelved(digest, in: source, state: .miss, entry: entry) { return answer }
             }
-            if let arrived = self.arrivedManifests.withLock({ $0[digest] }) {
+            if let arrived = self.arrived(digest, in: source) {
                 return Self.answer(arrived, state: .miss, lifetime: source)
             }
             if method == .head {
                 return ManifestAnswer(
                     digest: digest, mediaType: mediaType, body: .absent(size: size), state: .miss, age: 0,
-                    lifetime: source.upstream.cacheTtl.components.seconds)
+                    lifetime: source.upstream.tagLifetime.components.seconds)
             }
         }
         return Self.answer(try await self.fetch(.tag(tag), in: source), state: .miss, lifetime: source)
@@ -235,7 +248,7 @@ extension PullThroughCache {
         let key = ManifestKey(repository: source.repository, reference: .tag(tag))
         return try await self.headFlights.run(key) {
             let head = try await self.noting(.tag(tag), in: source) {
-                try await source.upstream.client.manifestHead(.tag(tag), in: source.repository.name)
+                try await source.ask { try await $0.manifestHead(.tag(tag), in: $1) }
             }
             guard let digest = head.digest else { return .unspecified }
             self.recentTags.set(

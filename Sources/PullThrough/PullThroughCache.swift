@@ -22,7 +22,7 @@ package final class PullThroughCache: Sendable {
     let lists = ListCache()
     let listFlights = SingleFlight<ListCache.Key, (ListCache.Entry, CacheState)>()
     /// Manifests that have come and are not on the shelf yet.
-    let arrivedManifests = Mutex<[Digest: ManifestContent]>([:])
+    let arrivedManifests = Mutex<[ManifestKey: ManifestContent]>([:])
     private let now: @Sendable () -> Int64
     private let directoryBox: Mutex<UpstreamDirectory>
 
@@ -46,56 +46,53 @@ package final class PullThroughCache: Sendable {
         self.freshness = freshness
         self.absences = NegativeAnswers(lifetime: absenceLifetime)
         self.directoryBox = Mutex(directory)
+        self.keepApart(directory)
     }
 
     /// The upstreams in force. A request takes this once and keeps to it.
     package var directory: UpstreamDirectory { self.directoryBox.withLock { $0 } }
 
     /// Puts another configuration in force for the requests that come.
-    package func use(_ directory: UpstreamDirectory) { self.directoryBox.withLock { $0 = directory } }
+    package func use(_ directory: UpstreamDirectory) {
+        self.keepApart(directory)
+        self.directoryBox.withLock { $0 = directory }
+    }
+
+    private func keepApart(_ directory: UpstreamDirectory) {
+        self.store.keepRepositoriesApart(in: Set(directory.bindings.filter(\.isPrivate).map(\.namespace)))
+    }
+
+    func shelf(_ source: RoutedRepository) -> Shelf { Shelf(store: self.store, source: source) }
 
     func age(of entry: Catalog.TagEntry) -> Int64 { self.freshness.age(of: entry, now: self.now(), instant: .now) }
 
     func remainingLifetime(of entry: Catalog.TagEntry, _ source: RoutedRepository) -> Int64 {
-        self.freshness.lifetime(of: entry, ttl: source.upstream.cacheTtl) - self.age(of: entry)
-    }
-
-    /// Whether everything that a stored manifest needs is stored as well: for an image its config and layers, for an index
-    /// at least one image.
-    func isComplete(_ facts: ManifestFacts) -> Bool {
-        if facts.mediaType.isIndex {
-            return facts.children.isEmpty
-                || facts.children.contains { edge in
-                    guard let child = self.store.catalog.content(edge.digest)?.manifest else { return false }
-                    return !child.mediaType.isIndex && self.isComplete(child)
-                }
-        }
-        return facts.children.allSatisfy { $0.role == .foreignLayer || self.store.catalog.content($0.digest) != nil }
+        self.freshness.lifetime(of: entry, ttl: source.upstream.tagLifetime) - self.age(of: entry)
     }
 
     // MARK: - Blobs
 
     /// Whether stored content is a manifest, which is not to be had as a blob.
-    package func isManifest(_ digest: Digest) -> Bool { self.store.catalog.content(digest)?.manifest != nil }
-
-    /// Stored content, if it may be served to this repository. Never blocks.
-    package func storedBlob(_ digest: Digest, in source: RoutedRepository) -> Catalog.Content? {
-        guard let content = self.store.catalog.content(digest) else { return nil }
-        if !self.store.catalog.holds(digest, in: source.repository) { self.store.link(digest, to: source.repository) }
-        return content
+    package func isManifest(_ digest: Digest, in source: RoutedRepository) -> Bool {
+        self.shelf(source).content(digest)?.manifest != nil
     }
 
-    /// What the upstream said a moment ago of content that it does not have.
-    package func absence(of digest: Digest, in source: RoutedRepository) -> PullThroughError? {
-        self.absences.error(.digest(digest), in: source.repository)
+    /// Stored content, if it may be served to this repository. Never blocks.
+    package func storedBlob(_ digest: Digest, in source: RoutedRepository) -> Catalog.Content? { self.shelf(source).take(digest) }
+
+    /// Why an upstream is not asked for content: it said a moment ago that it has none, or sends something else.
+    package func refusal(of digest: Digest, in source: RoutedRepository) -> PullThroughError? {
+        self.absences.error(.digest(digest), in: source.repository) ?? source.upstream.wrongContent.error(digest)
     }
 
     /// The download of absent content: the one that runs, or a new one. Never blocks.
+    ///
+    /// The caller follows it: it says `leave()` once, when it wants no more of it.
     package func download(_ digest: Digest, in source: RoutedRepository) -> (download: BlobDownload, isNew: Bool) {
-        let joined = self.downloads.join(digest, from: source.repository.namespace) {
+        let joined = self.downloads.join(digest, in: source) { predecessor in
             BlobDownload(
                 digest: digest, source: source, store: self.store, table: self.downloads, absences: self.absences,
-                logger: self.logger)
+                logger: self.logger, predecessor: predecessor)
         }
         if joined.isNew, !self.service.start({ await joined.download.run() }) { joined.download.refuse() }
         return joined
@@ -137,14 +134,17 @@ package final class PullThroughCache: Sendable {
         _ digest: Digest, in source: RoutedRepository,
         then completion: @escaping @Sendable (Result<BlobSize, PullThroughError>) -> Void
     ) {
-        if let error = self.absences.error(.digest(digest), in: source.repository) { return completion(.failure(error)) }
+        if let error = self.refusal(of: digest, in: source) { return completion(.failure(error)) }
         self.start(completion) {
-            if try await self.store.run({ self.store.adopt(digest, in: source.repository) }) {
-                return BlobSize(size: self.store.catalog.content(digest)?.size)
-            }
-            return try await self.noting(.digest(digest), in: source) {
-                BlobSize(size: try await source.upstream.client.blobSize(digest, in: source.repository.name))
-            }
+            let isHere = try await self.shelf(source).has(digest) { try await self.askForSize(digest, source) }
+            if isHere { return BlobSize(size: self.store.catalog.content(digest)?.size) }
+            return BlobSize(size: try await self.askForSize(digest, source))
+        }
+    }
+
+    private func askForSize(_ digest: Digest, _ source: RoutedRepository) async throws -> Int64? {
+        try await self.noting(.digest(digest), in: source) {
+            try await source.ask { try await $0.blobSize(digest, in: $1) }
         }
     }
 
@@ -178,13 +178,13 @@ package final class PullThroughCache: Sendable {
         }
     }
 
-    /// Runs a job and reports what it returns or throws.
+    /// Runs a job and reports what it returns or throws; all that it asks for takes no longer than one question may.
     func start<T: Sendable>(
         _ completion: @escaping @Sendable (Result<T, PullThroughError>) -> Void, _ work: @escaping @Sendable () async throws -> T
     ) {
         let started = self.service.start {
             do {
-                completion(.success(try await work()))
+                completion(.success(try await AskingTime.limited(to: Limits.Upstream.budget, work)))
             } catch {
                 completion(.failure(PullThroughError(error)))
             }

@@ -10,11 +10,15 @@ package struct PullThroughError: Error, Sendable, CustomStringConvertible {
         case denied
         /// The upstream limits requests; the wait in seconds, if it said one.
         case rateLimited(retryAfter: Int?)
-        /// The upstream fails or cannot be reached.
+        /// The upstream fails.
         case upstreamUnavailable
+        /// The upstream cannot be reached, or breaks off.
+        case upstreamUnreachable
         case upstreamTimeout
         /// The upstream sent something that is not what was asked for.
         case invalidUpstreamResponse
+        /// Not stored, and this upstream is never asked.
+        case offline
         /// This process is ending, or something here failed.
         case unavailable
     }
@@ -36,9 +40,10 @@ package struct PullThroughError: Error, Sendable, CustomStringConvertible {
                 case .notFound(let code): .notFound(code)
                 case .denied: .denied
                 case .rateLimited(let seconds): .rateLimited(retryAfter: seconds)
-                case .unavailable, .unreachable, .interrupted: .upstreamUnavailable
+                case .unavailable: .upstreamUnavailable
+                case .unreachable, .interrupted: .upstreamUnreachable
                 case .timeout: .upstreamTimeout
-                case .invalidResponse, .rangeIgnored: .invalidUpstreamResponse
+                case .invalidResponse, .rangeIgnored, .notModified: .invalidUpstreamResponse
                 case .cancelled: .unavailable
                 }
             self.init(code, error.message)

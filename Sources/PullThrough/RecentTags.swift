@@ -18,7 +18,7 @@ final class RecentTags: Sendable {
         let tag: Tag
     }
 
-    private static let limit = 10_000
+    private static let limit = Limits.Memory.recentTags
     private let entries = Mutex<[Key: Entry]>([:])
 
     func entry(_ tag: Tag, in repository: QualifiedRepository) -> Entry? {

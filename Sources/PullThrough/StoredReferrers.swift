@@ -11,7 +11,7 @@ struct StoredReferrers {
     /// Nil when nothing is stored that refers to the manifest: then nobody knows.
     func list(of digest: Digest, in repository: QualifiedRepository) throws -> ListCache.Value? {
         var referrers: [RegistryClient.Referrer] = []
-        for candidate in self.store.catalog.contents(of: repository).sorted() {
+        for candidate in self.store.catalog.manifests(of: repository).sorted() {
             guard let content = self.store.catalog.content(candidate), let facts = content.manifest, facts.subject == digest,
                 let bytes = try self.bytes(of: candidate, size: content.size)
             else { continue }

@@ -10,15 +10,53 @@ package final class UpstreamBinding: Sendable {
     package let namespaces: [Namespace]
     /// How long a tag is believed without asking.
     package let cacheTtl: Duration
+    /// Which of its repositories may be had here.
+    package let access: RepositoryAccess
     package let client: RegistryClient
+    /// When a stored tag is served although the upstream cannot confirm it.
+    package let stalePolicy: StalePolicy
+    /// Whether a download goes on to its end when nobody follows it any more.
+    package let finishAbandoned: Bool
+    /// Whether what comes from here is not for everybody, as with credentials: each repository's content is its own.
+    package let isPrivate: Bool
+    /// Whether this registry is never asked.
+    package let isOffline: Bool
+    package let caution: UpstreamCaution
+    let denials = FailureMemory<RepositoryName>(limit: Limits.Memory.denials)
+    let wrongContent: WrongContent
+    let questions: FairGate
 
-    package init(name: String, namespaces: [Namespace], cacheTtl: Duration, client: RegistryClient) {
+    package init(
+        name: String, namespaces: [Namespace], cacheTtl: Duration, access: RepositoryAccess = RepositoryAccess(),
+        client: RegistryClient, stalePolicy: StalePolicy = StalePolicy(), finishAbandoned: Bool = true, isPrivate: Bool = false,
+        isOffline: Bool = false, caution: UpstreamCaution = UpstreamCaution()
+    ) {
         precondition(!namespaces.isEmpty, "an upstream has at least one namespace")
         self.name = name
         self.namespace = namespaces[0]
         self.namespaces = namespaces
         self.cacheTtl = cacheTtl
+        self.access = access
         self.client = client
+        self.stalePolicy = stalePolicy
+        self.finishAbandoned = finishAbandoned
+        self.isPrivate = isPrivate
+        self.isOffline = isOffline
+        self.caution = caution
+        self.wrongContent = WrongContent(caution)
+        self.questions = FairGate(limit: caution.questions)
+    }
+
+    /// How long a tag is believed at present: longer while the registry grants few pulls more.
+    package var tagLifetime: Duration { self.cacheTtl * self.client.status.stretch }
+
+    /// Who may keep what is answered: any cache on the way, or the client alone.
+    package var sharing: Sharing { self.isPrivate ? .caller : .everybody }
+
+    /// As `Cache-Control` says it: RFC 9111, 5.2.2.
+    package enum Sharing: String, Sendable {
+        case everybody = "public"
+        case caller = "private"
     }
 
     /// Docker Hub, where `nginx` is `library/nginx`.
@@ -29,6 +67,22 @@ package final class UpstreamBinding: Sendable {
             let prefixed = name.prefixed(by: library)
         else { return QualifiedRepository(namespace: self.namespace, name: name) }
         return QualifiedRepository(namespace: self.namespace, name: prefixed)
+    }
+
+    /// Why a repository may not be had here; nil when it may.
+    func refusal(of name: RepositoryName) -> String? {
+        // On the way of every request.
+        if self.access.isOpen { return nil }
+        let parts = name.components
+        let short = self.isDockerHub && parts.count == 2 && parts[0] == "library" ? try? RepositoryName(parsing: parts[1]) : nil
+        return self.access.refusal(of: name, alias: short)
+    }
+
+    /// A repository that may be had here.
+    func routed(_ name: RepositoryName) throws -> RoutedRepository {
+        let repository = self.repository(name)
+        if let reason = self.refusal(of: repository.name) { throw PullThroughError(.denied, reason) }
+        return RoutedRepository(upstream: self, repository: repository)
     }
 
     private static let library = try? RepositoryName(parsing: "library")  // a constant that parses
@@ -75,7 +129,7 @@ package final class UpstreamDirectory: Sendable {
         if let ns {
             let name = try RepositoryName(parsing: path)
             guard let binding = self.byNamespace[ns] else { throw Self.unknown(ns.description) }
-            return RoutedRepository(upstream: binding, repository: binding.repository(name))
+            return try binding.routed(name)
         }
         if let slash = path.firstIndex(of: "/"), Namespace.looksLikeHost(path[..<slash]) {
             let first = path[..<slash]
@@ -83,14 +137,14 @@ package final class UpstreamDirectory: Sendable {
                 let binding = self.byNamespace[namespace]
             {
                 let name = try RepositoryName(parsing: path[path.index(after: slash)...])
-                return RoutedRepository(upstream: binding, repository: binding.repository(name))
+                return try binding.routed(name)
             }
             // Sent on, it would tell Docker Hub the names of somebody's private registry.
             if self.fallback?.isDockerHub ?? true { throw Self.unknown(String(first)) }
         }
         let name = try RepositoryName(parsing: path)
         guard let fallback = self.fallback else { throw Self.unknown("a name without a registry") }
-        return RoutedRepository(upstream: fallback, repository: fallback.repository(name))
+        return try fallback.routed(name)
     }
 
     func binding(_ namespace: Namespace) -> UpstreamBinding? { self.byNamespace[namespace] }

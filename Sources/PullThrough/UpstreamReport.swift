@@ -8,6 +8,8 @@ package struct UpstreamReport: Sendable {
         case ok
         /// The last request failed.
         case failing
+        /// It is never asked.
+        case offline
     }
 
     package let name: String
@@ -17,25 +19,31 @@ package struct UpstreamReport: Sendable {
     package let secondsSinceAnswer: Int64?
     package let lastError: String?
     package let requests: Int64
+    /// Mirrors and the registry itself, in the order in which they are asked.
+    package let places: [(address: String, isLeftAlone: Bool)]
     /// What the registry last said of its rate limit.
-    package let rateLimitRemaining: Int?
+    package let rateLimit: RateLimit?
+    /// By how much longer than usual its tags are believed.
+    package let stretch: Int
 }
 
 extension UpstreamBinding {
     package var report: UpstreamReport {
         let status = self.client.status.snapshot
         let state: UpstreamReport.State =
-            switch (status.lastAnswer, status.lastFailure) {
-            case (nil, nil): .unknown
-            case (_?, nil): .ok
-            case (nil, _?): .failing
-            case (let answer?, let failure?): failure >= answer ? .failing : .ok
+            switch (self.isOffline, status.lastAnswer, status.lastFailure) {
+            case (true, _, _): .offline
+            case (_, nil, nil): .unknown
+            case (_, _?, nil): .ok
+            case (_, nil, _?): .failing
+            case (_, let answer?, let failure?): failure >= answer ? .failing : .ok
             }
         return UpstreamReport(
             name: self.name, address: self.client.configuration.address.description,
             namespaces: self.namespaces.map(\.description), state: state,
             secondsSinceAnswer: status.lastAnswer.map { $0.duration(to: .now).components.seconds },
             lastError: state == .failing ? status.lastError : nil, requests: status.requests,
-            rateLimitRemaining: status.rateLimitRemaining)
+            places: self.client.places.map { ($0.address.description, $0.isOpen) }, rateLimit: status.rateLimit,
+            stretch: self.client.status.stretch)
     }
 }

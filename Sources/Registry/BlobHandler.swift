@@ -11,7 +11,7 @@ struct BlobHandler {
     let logger: Logger
 
     func handle(_ digest: Digest, in source: RoutedRepository, _ exchange: Exchange) {
-        if self.cache.isManifest(digest) {
+        if self.cache.isManifest(digest, in: source) {
             exchange.fail(ErrorResponse(.notFound, .blobUnknown, "\(digest) is a manifest; ask for it under manifests/"))
         } else if let content = self.cache.storedBlob(digest, in: source) {
             self.log(.hit, digest, source)
@@ -24,51 +24,59 @@ struct BlobHandler {
     }
 
     private func log(_ state: CacheState, _ digest: Digest, _ source: RoutedRepository) {
-        self.logger.info("[\(source.upstream.name)] Cache \(state.label): blob \(source.repository.name)@\(digest)")
+        self.logger.info("\(Self.message(state, digest, source))")
+    }
+
+    static func message(_ state: CacheState, _ digest: Digest, _ source: RoutedRepository) -> String {
+        "[\(source.upstream.name)] Cache \(state.label): blob \(source.repository.name)@\(digest)"
     }
 
     // MARK: - Stored
 
     private func serveStored(_ digest: Digest, size: Int64, in source: RoutedRepository, _ exchange: Exchange) {
         if exchange.isHead {
-            exchange.respond(Self.head(digest, length: size, state: .hit))
+            exchange.respond(Self.head(digest, in: source, length: size, state: .hit))
         } else if let file = self.cache.store.openFile(digest) {
-            Self.respond(file, size: size, digest, exchange)
+            Self.respond(file, size: size, digest, in: source, exchange)
         } else {
             self.cache.store.open(
                 digest,
                 then: exchange.resuming { result in
                     switch result {
-                    case .success(let file): Self.respond(file, size: size, digest, exchange)
+                    case .success(let file): Self.respond(file, size: size, digest, in: source, exchange)
                     // Lost or damaged on the disk: it is fetched anew, as if it had never been there.
                     case .failure(let error) where error.code == .notFound: self.follow(digest, in: source, exchange)
                     case .failure(let error):
-                        exchange.fail(ErrorResponse(.internalServerError, .unavailable, error.message))
+                        exchange.fail(ErrorResponse(error))
                     }
                 })
         }
     }
 
-    private static func head(_ digest: Digest, length: Int64?, state: CacheState, isCollapsed: Bool = false) -> ResponseHead {
+    static func head(
+        _ digest: Digest, in source: RoutedRepository, length: Int64?, state: CacheState, isCollapsed: Bool = false
+    ) -> ResponseHead {
         var head = ResponseHead.content(digest, type: .octetStream, length: length, state: state)
-        head.setImmutable()
+        head.setImmutable(for: source.upstream.sharing)
         head.add("accept-ranges", "bytes")
         head.add("cache-status", state.cacheStatus(lifetime: nil, isCollapsed: isCollapsed))
         return head
     }
 
-    private static func respond(_ file: ReadableFile, size: Int64, _ digest: Digest, _ exchange: Exchange) {
+    private static func respond(
+        _ file: ReadableFile, size: Int64, _ digest: Digest, in source: RoutedRepository, _ exchange: Exchange
+    ) {
         if Self.matches(exchange.request, digest) {
-            var head = Self.head(digest, length: nil, state: .hit)
+            var head = Self.head(digest, in: source, length: nil, state: .hit)
             head.turn(into: .notModified)
             return exchange.respond(head)
         }
         switch ByteRange(Self.range(of: exchange.request, digest), size: size) {
         case .whole:
-            exchange.respond(Self.head(digest, length: size, state: .hit), .file(file, position: 0, end: size))
+            exchange.respond(Self.head(digest, in: source, length: size, state: .hit), .file(file, position: 0, end: size))
         case .part(let first, let end):
             exchange.respond(
-                Self.partial(Self.head(digest, length: end - first, state: .hit), first, end, size),
+                Self.partial(Self.head(digest, in: source, length: end - first, state: .hit), first, end, size),
                 .file(file, position: first, end: end))
         case .unsatisfiable:
             exchange.respond(Self.unsatisfiable(size), .none)
@@ -97,16 +105,17 @@ struct BlobHandler {
 
     /// The `Range` header, unless `If-Range` names other content: RFC 9110, 13.1.5.
     private static func range(of request: HTTPRequestHead, _ digest: Digest) -> String? {
-        guard let range = request.headers.first(name: "range") else { return nil }
-        if let condition = request.headers.first(name: "if-range"), condition != "\"\(digest)\"" { return nil }
-        return range
+        let ranges = request.headers["range"]
+        // Two fields make one list, which is no range: RFC 9110, 5.3.
+        guard ranges.count == 1, request.headers["if-range"].allSatisfy({ $0 == "\"\(digest)\"" }) else { return nil }
+        return ranges[0]
     }
 
     // MARK: - Absent
 
     private func answerHead(_ digest: Digest, in source: RoutedRepository, _ exchange: Exchange) {
-        if let size = self.cache.downloads.download(digest, from: source.repository.namespace)?.size {
-            exchange.respond(Self.head(digest, length: size, state: .miss, isCollapsed: true))
+        if let size = self.cache.downloads.download(digest, in: source)?.size {
+            exchange.respond(Self.head(digest, in: source, length: size, state: .miss, isCollapsed: true))
             return
         }
         self.log(.miss, digest, source)
@@ -114,7 +123,7 @@ struct BlobHandler {
             digest, in: source,
             then: exchange.resuming { result in
                 switch result {
-                case .success(let answer): exchange.respond(Self.head(digest, length: answer.size, state: .miss))
+                case .success(let answer): exchange.respond(Self.head(digest, in: source, length: answer.size, state: .miss))
                 case .failure(let error): exchange.fail(ErrorResponse(error, unknown: .blobUnknown))
                 }
             })
@@ -122,14 +131,15 @@ struct BlobHandler {
 
     private func follow(_ digest: Digest, in source: RoutedRepository, _ exchange: Exchange) {
         self.log(.miss, digest, source)
-        if let error = self.cache.absence(of: digest, in: source) {
+        if let error = self.cache.refusal(of: digest, in: source) {
             return exchange.fail(ErrorResponse(error, unknown: .blobUnknown))
         }
         let (download, isNew) = self.cache.download(digest, in: source)
+        exchange.follow(download)
         let follower = Follower(handler: self, download: download, source: source, isCollapsed: !isNew, exchange: exchange)
         follower.advance(isImpatient: false)
         // Weakly: a timer must not keep a download, and with it the room of its spool file, after the answer has gone.
-        exchange.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(RegistryLimits.patience)) { [weak follower] in
+        exchange.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(Limits.Server.headPatience)) { [weak follower] in
             follower?.advance(isImpatient: true)
         }
     }
@@ -209,7 +219,7 @@ struct BlobHandler {
 
         private func respond(size: Int64?) {
             let digest = self.download.digest
-            var head = BlobHandler.head(digest, length: size, state: .miss, isCollapsed: self.isCollapsed)
+            var head = BlobHandler.head(digest, in: self.source, length: size, state: .miss, isCollapsed: self.isCollapsed)
             var position: Int64 = 0
             var end = size
             // Without a size no range can be told; the whole blob is a right answer then.
@@ -217,11 +227,13 @@ struct BlobHandler {
                 switch ByteRange(BlobHandler.range(of: self.exchange.request, digest), size: size) {
                 case .whole: break
                 case .part(let first, let last):
-                    if self.relay == nil, !self.isPartRefused, first - self.download.releasedCount > RegistryLimits.ahead {
+                    if self.relay == nil, !self.isPartRefused, first - self.download.releasedCount > Limits.Server.ahead {
                         return self.startPart(first, last, size)
                     }
                     head = BlobHandler.partial(
-                        BlobHandler.head(digest, length: last - first, state: .miss, isCollapsed: self.isCollapsed), first, last,
+                        BlobHandler.head(
+                            digest, in: self.source, length: last - first, state: .miss, isCollapsed: self.isCollapsed), first,
+                        last,
                         size)
                     position = first
                     end = last

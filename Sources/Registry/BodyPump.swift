@@ -10,8 +10,12 @@ final class BodyPump {
     private unowned let connection: RegistryHandler
     private let exchange: Exchange
     private let cache: PullThroughCache
+    /// Bytes sent at once; small enough that a small answer does not wait behind a large one.
+    private static let usualSlice: Int64 = 1 << 20
+    /// The same for a client that is slow.
+    private static let slowSlice: Int64 = 64 << 10
     /// Small at first: how fast the client is shows with the first slice that has left.
-    private var slice = RegistryLimits.slowSlice
+    private var slice = BodyPump.slowSlice
     /// Whether something has been handed to the connection and has not left yet.
     private(set) var isWaitingForClient = false
     private var isCancelled = false
@@ -68,7 +72,7 @@ final class BodyPump {
             _ = try? handle.takeDescriptorOwnership()
             withExtendedLifetime(file) {}
             self.isWaitingForClient = false
-            self.slice = NIODeadline.now() - start > .seconds(1) ? RegistryLimits.slowSlice : RegistryLimits.slice
+            self.slice = NIODeadline.now() - start > .seconds(1) ? Self.slowSlice : Self.usualSlice
             if isSent, !isLast { self.run() }
         }
     }

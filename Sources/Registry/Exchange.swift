@@ -17,6 +17,8 @@ final class Exchange {
     private(set) var isOver = false
     /// The stream that exists for this client alone; it ends with it.
     private var relay: BlobRelay?
+    /// The download that is told when this client is gone.
+    private var followed: BlobDownload?
 
     init(request: HTTPRequestHead, eventLoop: any EventLoop, isLocal: Bool, connection: RegistryHandler) {
         self.request = request
@@ -36,7 +38,10 @@ final class Exchange {
     }
 
     func fail(_ error: ErrorResponse) {
-        if !self.isOver, !self.hasResponded { self.connection?.note(error, for: self.request) }
+        if !self.isOver, !self.hasResponded {
+            self.connection?.note(error, for: self.request)
+            if error.endsConnection { self.connection?.refuseRest() }
+        }
         var head = ResponseHead(error.status)
         head.add("content-type", "application/json")
         let body = error.body
@@ -48,12 +53,27 @@ final class Exchange {
     }
 
     /// The response has been sent.
-    func end() { self.isOver = true }
+    func end() {
+        self.isOver = true
+        self.unfollow()
+    }
 
     /// The connection has gone before that.
     func abandon() {
         self.isOver = true
         self.relay?.cancel()
+        self.unfollow()
+    }
+
+    /// Counts as a follower of the download, which has been joined, until this exchange is over.
+    func follow(_ download: BlobDownload) {
+        self.unfollow()
+        self.followed = download
+    }
+
+    private func unfollow() {
+        self.followed?.leave()
+        self.followed = nil
     }
 
     /// Starts a relay that ends when this exchange is abandoned.

@@ -18,7 +18,7 @@ struct ListHandler {
             then: exchange.resuming { result in
                 switch result {
                 case .success(let answer):
-                    var head = Self.head(answer)
+                    var head = Self.head(answer, source.upstream.sharing)
                     if answer.hasMore, let last = answer.elements.last {
                         head.add("link", Self.link(path, count: count, last: last, ns: ns))
                     }
@@ -34,7 +34,7 @@ struct ListHandler {
             then: exchange.resuming { result in
                 switch result {
                 case .success(let answer):
-                    var head = Self.head(answer)
+                    var head = Self.head(answer, source.upstream.sharing)
                     var entries = answer.elements
                     if let artifactType {
                         entries = entries.filter { $0.artifactType == artifactType }
@@ -53,7 +53,7 @@ struct ListHandler {
     func catalog(count: Int?, after last: String?, ns: Namespace?, _ exchange: Exchange) {
         let names = self.cache.storedNames(ns: ns)
         let rest = last.map { last in names.filter { $0 > last } } ?? names
-        let page = Array(rest.prefix(count ?? 1000))
+        let page = Array(rest.prefix(count ?? Limits.Server.page))
         var head = ResponseHead(.ok)
         head.add("cache-control", "no-store")
         if page.count < rest.count, let last = page.last {
@@ -91,16 +91,18 @@ struct ListHandler {
         }.joined()
     }
 
-    private static func head<Element: Sendable>(_ answer: ListAnswer<Element>) -> ResponseHead {
+    private static func head<Element: Sendable>(
+        _ answer: ListAnswer<Element>, _ sharing: UpstreamBinding.Sharing
+    ) -> ResponseHead {
         var head = ResponseHead(.ok)
         head.add("x-amargo-cache", answer.state.label)
         head.add("cache-status", answer.state.cacheStatus(lifetime: answer.lifetime))
         head.add("age", String(answer.age))
         if case .stale(let reason) = answer.state {
-            head.add("cache-control", "public, max-age=0")
+            head.add("cache-control", "\(sharing.rawValue), max-age=0")
             head.add("warning", "299 - \(JSONText.quoted(String(reason.prefix(500))))")
         } else {
-            head.add("cache-control", "public, max-age=\(answer.lifetime)")
+            head.add("cache-control", "\(sharing.rawValue), max-age=\(answer.lifetime)")
         }
         return head
     }

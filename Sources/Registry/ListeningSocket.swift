@@ -1,5 +1,6 @@
 import Glibc
 import NIOCore
+import OCI
 import Synchronization
 
 /// An address that is bound, before there is anything to serve.
@@ -33,7 +34,7 @@ package final class ListeningSocket: Sendable {
             setsockopt(descriptor, CInt(IPPROTO_IPV6), IPV6_V6ONLY, &one, socklen_t(MemoryLayout<CInt>.size))
         }
         let result = socketAddress.withSockAddr { Glibc.bind(descriptor, $0, socklen_t($1)) }
-        guard result == 0, Glibc.listen(descriptor, 1024) == 0 else {
+        guard result == 0, Glibc.listen(descriptor, Limits.Server.backlog) == 0 else {
             let reason = errno
             close(descriptor)
             throw ListenError(Self.explain(reason, address))

@@ -25,20 +25,20 @@ struct ManifestHandler {
             })
     }
 
-    private func log(_ label: String, _ reference: Reference, _ source: RoutedRepository) {
+    static func message(_ label: String, _ reference: Reference, _ source: RoutedRepository) -> String {
         let separator =
             switch reference {
             case .tag: ":"
             case .digest: "@"
             }
-        self.logger.info("[\(source.upstream.name)] Cache \(label): manifest \(source.repository.name)\(separator)\(reference)")
+        return "[\(source.upstream.name)] Cache \(label): manifest \(source.repository.name)\(separator)\(reference)"
     }
 
     /// A client that does not take what is stored gets no other document in its place: types are never converted.
     private func refuse(_ type: MediaType, _ answer: ManifestAnswer, in source: RoutedRepository, _ exchange: Exchange) {
         // The one exception is as old as manifest lists: who knows images only is given the one for linux/amd64.
         if type.isIndex, AcceptHeader(exchange.request.headers).accepts(type == .dockerList ? .dockerManifest : .ociManifest),
-            let image = self.cache.defaultImage(of: answer.digest)
+            let image = self.cache.defaultImage(of: answer.digest, in: source)
         {
             return self.handle(.digest(image), in: source, exchange)
         }
@@ -50,16 +50,14 @@ struct ManifestHandler {
         if let type = answer.mediaType, !AcceptHeader(exchange.request.headers).accepts(type) {
             return self.refuse(type, answer, in: source, exchange)
         }
-        self.log(answer.state.label, reference, source)
+        self.logger.info("\(Self.message(answer.state.label, reference, source))")
         let length: Int64?
         switch answer.body {
         case .stored(let content): length = content.size
         case .memory(let bytes): length = Int64(bytes.readableBytes)
         case .absent(let size): length = size
         }
-        var head = ResponseHead.content(
-            answer.digest, type: answer.mediaType ?? .octetStream, length: length, state: answer.state)
-        self.addFreshness(to: &head, answer, reference)
+        var head = Self.head(answer, length: length, reference, source.upstream.sharing)
         let conditions = exchange.request.headers
         // A 304 would say that the tag was confirmed, and caches in front would take it for fresh (nginx does, whatever its
         // max-age): what nobody could confirm is sent whole.
@@ -77,20 +75,25 @@ struct ManifestHandler {
         }
     }
 
-    private func addFreshness(to head: inout ResponseHead, _ answer: ManifestAnswer, _ reference: Reference) {
+    static func head(
+        _ answer: ManifestAnswer, length: Int64?, _ reference: Reference, _ sharing: UpstreamBinding.Sharing
+    ) -> ResponseHead {
+        var head = ResponseHead.content(
+            answer.digest, type: answer.mediaType ?? .octetStream, length: length, state: answer.state)
         switch reference {
-        case .digest: head.setImmutable()
+        case .digest: head.setImmutable(for: sharing)
         case .tag:
             if case .stale(let reason) = answer.state {
-                head.add("cache-control", "public, max-age=0")
+                head.add("cache-control", "\(sharing.rawValue), max-age=0")
                 head.add("warning", "299 - \(JSONText.quoted(String(reason.prefix(500))))")
             } else {
-                head.add("cache-control", "public, max-age=\(answer.lifetime ?? 0)")
+                head.add("cache-control", "\(sharing.rawValue), max-age=\(answer.lifetime ?? 0)")
             }
             if let age = answer.age { head.add("age", String(age)) }
             head.add("vary", "Accept")
         }
         head.add("cache-status", answer.state.cacheStatus(lifetime: answer.lifetime))
+        return head
     }
 
     private func send(
@@ -108,7 +111,7 @@ struct ManifestHandler {
                 case .failure(let error) where error.code == .notFound:
                     // Lost or damaged on the disk, and out of the catalog by now: the next look goes upstream.
                     self.handle(.digest(answer.digest), in: source, exchange)
-                case .failure(let error): exchange.fail(ErrorResponse(.internalServerError, .unavailable, error.message))
+                case .failure(let error): exchange.fail(ErrorResponse(error))
                 }
             })
     }

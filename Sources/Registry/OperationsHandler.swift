@@ -37,8 +37,16 @@ struct OperationsHandler {
         "namespaces":[\(report.namespaces.map(JSONText.quoted).joined(separator: ","))],"state":"\(report.state.rawValue)",\
         "secondsSinceAnswer":\(report.secondsSinceAnswer.map(String.init) ?? "null"),\
         "lastError":\(report.lastError.map(JSONText.quoted) ?? "null"),"requests":\(report.requests),\
-        "rateLimitRemaining":\(report.rateLimitRemaining.map(String.init) ?? "null")}
+        "places":[\(report.places.map(Self.describe).joined(separator: ","))],\
+        "rateLimitRemaining":\(report.rateLimit.map { String($0.remaining) } ?? "null"),\
+        "rateLimit":\(report.rateLimit?.limit.map(String.init) ?? "null"),\
+        "rateLimitWindowSeconds":\(report.rateLimit?.window.map { String($0.components.seconds) } ?? "null"),\
+        "tagLifetimeFactor":\(report.stretch)}
         """
+    }
+
+    private static func describe(_ place: (address: String, isLeftAlone: Bool)) -> String {
+        "{\"address\":\(JSONText.quoted(place.address)),\"circuit\":\"\(place.isLeftAlone ? "open" : "closed")\"}"
     }
 
     private static func respond(_ status: HTTPResponseStatus, _ text: String, _ exchange: Exchange) {

@@ -13,25 +13,46 @@ final class RegistryHandler: ChannelInboundHandler {
     typealias OutboundOut = HTTPServerResponsePart
 
     private let resources: RegistryResources
-    private let arrival: ArrivalWatch
-    private var context: ChannelHandlerContext?
-    private var exchange: Exchange?
-    private var pump: BodyPump?
+    let arrival: ArrivalWatch
+    private(set) var context: ChannelHandlerContext?
+    private(set) var exchange: Exchange?
+    private(set) var pump: BodyPump?
     private var requestHead: HTTPRequestHead?
     private var requestBytes = 0
     private var isDraining = false
+    /// The client asks nothing more.
+    private var isInputClosed = false
     private var closesAfterResponse = false
     private var isRefused = false
+    /// The present request's head has text that is not looked at: see `isStreamSafe`.
+    private var isUnreadable = false
     /// Responses that have been written to their end, which has not left yet.
-    private var pendingEnds = 0
+    private(set) var pendingEnds = 0
     /// Bytes of body that the head promised; nil when it promised none.
     private var promisedBytes: Int64?
     private var sentBytes: Int64 = 0
-    private var lastActivity = NIODeadline.now()
+    private(set) var lastActivity = NIODeadline.now()
+    /// The end of a response is being written, which may hand over the next request.
+    private var isFinishing = false
+    /// The last answer is on its way: whatever else has arrived is no request any more.
+    private var isClosing = false
+    /// The last answer has been given; what the client still sends is forgotten until it has read it.
+    private var isLingering = false
+    var patience: ClientPatience
+    private let activity: ConnectionActivity
+    private let connections: ConnectionSet
+    let limits: ServerLimits
 
-    init(resources: RegistryResources, arrival: ArrivalWatch) {
+    init(
+        resources: RegistryResources, arrival: ArrivalWatch, activity: ConnectionActivity, connections: ConnectionSet,
+        limits: ServerLimits
+    ) {
         self.resources = resources
         self.arrival = arrival
+        self.activity = activity
+        self.connections = connections
+        self.limits = limits
+        self.patience = ClientPatience(limits)
     }
 
     // MARK: - The connection
@@ -49,17 +70,43 @@ final class RegistryHandler: ChannelInboundHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        // Malformed HTTP has been answered by the protocol error handler; a broken connection needs no answer.
-        self.abandon()
-        context.close(promise: nil)
+        if self.isLingering { return }
+        if let error = error as? HTTPParserError, self.exchange == nil {
+            if !self.isClosing, !self.isRefused { self.refuse(error, context) }
+        } else {
+            self.abandon()
+            context.close(promise: nil)
+        }
     }
 
     func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
-        if event is DrainEvent {
+        switch event {
+        case is DrainEvent:
             self.isDraining = true
-            if self.exchange == nil, self.requestHead == nil, self.pendingEnds == 0 { context.close(promise: nil) }
+            if self.isIdle { context.close(promise: nil) }
+        case is ReclaimEvent:
+            if self.isIdle || self.isLingering { context.close(promise: nil) } else { self.connections.keep(context.channel) }
+        case ChannelEvent.inputClosed:
+            // The client has ended its side; it may well wait for the answer.
+            self.isInputClosed = true
+            if self.isIdle || self.isLingering { context.close(promise: nil) } else { self.closesAfterResponse = true }
+        default: break
         }
         context.fireUserInboundEventTriggered(event)
+    }
+
+    private var isIdle: Bool { self.exchange == nil && self.requestHead == nil && self.pendingEnds == 0 }
+
+    /// Whether nothing is being answered or read, and the connection goes on: then a request may be answered by somebody else.
+    var isAtRest: Bool {
+        self.isIdle && !self.isDraining && !self.isInputClosed && !self.closesAfterResponse && !self.isRefused && !self.isClosing
+            && !self.isLingering
+    }
+
+    /// Somebody else has answered.
+    func noteAnswerAhead() {
+        self.lastActivity = .now()
+        if self.isIdle { self.activity.becomeIdle() }
     }
 
     private func abandon() {
@@ -69,70 +116,89 @@ final class RegistryHandler: ChannelInboundHandler {
         self.pump = nil
     }
 
-    /// Looks at the clock now and then, instead of moving a timer with each event.
-    private func scheduleCheck(_ context: ChannelHandlerContext) {
-        context.eventLoop.assumeIsolated().scheduleTask(in: .seconds(5)) { [weak self] in
-            guard let self, let context = self.context else { return }
-            let began = self.exchange == nil ? self.arrival.beganAt : nil
-            let idle = NIODeadline.now() - (began ?? self.lastActivity)
-            let limit: Duration? =
-                if self.pump?.isWaitingForClient == true || self.pendingEnds > 0 {
-                    RegistryLimits.stall
-                } else if self.exchange != nil {
-                    nil
-                } else {
-                    began == nil ? RegistryLimits.idle : RegistryLimits.request
-                }
-            if let limit, idle > TimeAmount(limit) {
-                context.close(promise: nil)
-            } else {
-                self.scheduleCheck(context)
-            }
-        }
-    }
-
     // MARK: - The request
 
     func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         self.lastActivity = .now()
         switch self.unwrapInboundIn(data) {
+        case _ where self.isClosing: break
         case .head(let head):
+            self.isUnreadable = !head.uri.isStreamSafe || !head.headers.allSatisfy { $0.value.isStreamSafe }
+            // From here on nobody looks at a text that would take long to look at.
+            let head = self.isUnreadable ? HTTPRequestHead(version: head.version, method: .GET, uri: "(unread)") : head
             self.requestHead = head
             self.requestBytes = 0
-            // A push is refused before its body is read, not after; nothing more is read on that connection.
-            guard head.method == .GET || head.method == .HEAD else { return self.refuse(head, context) }
+            self.activity.becomeBusy()
+            // Whoever waits to be told whether to send a body is told at once, as is a push: neither body is read, and nothing
+            // more on that connection.
+            let isWaiting = head.version.minor > 0 && !head.headers[canonicalForm: "expect"].isEmpty
+            let isRead = !self.isUnreadable && (head.method == .GET || head.method == .HEAD) && !isWaiting
+            if !isRead { self.refuse(head, context) }
         case .body where self.isRefused, .end where self.isRefused: break
         case .body(let bytes):
             self.requestBytes += bytes.readableBytes
             // Nothing here takes a body; a small one is read and forgotten, so that the connection can go on.
-            if self.requestBytes > RegistryLimits.requestBody { context.close(promise: nil) }
+            if self.requestBytes > Limits.Server.requestBody { context.close(promise: nil) }
         case .end:
             self.arrival.finish()
-            guard let head = self.requestHead else { return }
-            self.requestHead = nil
-            self.dispatch(head, context)
+            self.dispatchWhole(context)
         }
     }
 
-    private func refuse(_ request: HTTPRequestHead, _ context: ChannelHandlerContext) {
-        self.isRefused = true
+    /// A request that was waiting behind an answer gets its own turn: a thousand of them would be a thousand calls deep, and keep
+    /// other connections waiting.
+    private func dispatchWhole(_ context: ChannelHandlerContext) {
+        guard !self.isFinishing else {
+            return context.eventLoop.assumeIsolated().execute { [weak self] in
+                guard let self, let context = self.context else { return }
+                self.dispatchWhole(context)
+            }
+        }
+        guard let head = self.requestHead else { return }
         self.requestHead = nil
-        self.dispatch(request, context)
+        self.dispatch(head, context)
     }
 
-    private func dispatch(_ request: HTTPRequestHead, _ context: ChannelHandlerContext) {
+    /// Answers before the request is complete, and reads no more of it.
+    private func refuse(_ request: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        self.isRefused = true
+        self.dispatchWhole(context)
+    }
+
+    /// Answers what cannot be parsed; nothing behind it can be either.
+    private func refuse(_ error: HTTPParserError, _ context: ChannelHandlerContext) {
+        self.isRefused = true
+        self.requestHead = nil
+        self.activity.becomeBusy()
+        let request = HTTPRequestHead(version: .http1_1, method: .GET, uri: "(unread)")
+        self.begin(request, context).fail(ErrorResponse(error, isInTarget: self.arrival.requestLine > Limits.Server.target))
+    }
+
+    private func begin(_ request: HTTPRequestHead, _ context: ChannelHandlerContext) -> Exchange {
         let isLocal = context.remoteAddress.map(\.isLoopback) ?? false
         let exchange = Exchange(request: request, eventLoop: context.eventLoop, isLocal: isLocal, connection: self)
         self.exchange = exchange
-        self.closesAfterResponse = !request.isKeepAlive || self.isRefused
-        guard request.version.major == 1 else {
+        self.arrival.beginAnswer()
+        self.closesAfterResponse = self.closesAfterResponse || !request.isKeepAlive || self.isRefused
+        return exchange
+    }
+
+    private func dispatch(_ request: HTTPRequestHead, _ context: ChannelHandlerContext) {
+        // The parser stops behind a request that could make this another protocol; that wish is not granted (RFC 9110, 7.8).
+        if request.offersUpgrade { self.isRefused = true }
+        let exchange = self.begin(request, context)
+        guard !self.isUnreadable else {
             return exchange.fail(
-                ErrorResponse(.httpVersionNotSupported, .unsupported, "only HTTP/1.1 and HTTP/1.0 are spoken here"))
+                ErrorResponse(.badRequest, .unsupported, "the head has more combining marks in a row than any text"))
         }
-        guard request.version.minor == 0 || request.headers[canonicalForm: "host"].count == 1 else {
-            return exchange.fail(ErrorResponse(.badRequest, .unsupported, "an HTTP/1.1 request has one Host header"))
-        }
+        if let objection = ErrorResponse(objectingTo: request) { return exchange.fail(objection) }
         self.resources.handle(exchange, isDraining: self.isDraining)
+    }
+
+    /// Nothing more is read on this connection: what stands behind the present request may be a part of it.
+    func refuseRest() {
+        self.isRefused = true
+        self.closesAfterResponse = true
     }
 
     // MARK: - The response
@@ -206,32 +272,47 @@ final class RegistryHandler: ChannelInboundHandler {
         self.exchange = nil
         self.pump = nil
         self.pendingEnds += 1
+        self.arrival.endAnswer()
         let closes = self.closesAfterResponse
+        self.isClosing = self.isClosing || closes
         // Writing the end may hand over the next request at once; what follows must not touch its state.
+        self.isFinishing = true
+        defer { self.isFinishing = false }
         context.writeAndFlush(self.wrapOutboundOut(.end(nil))).assumeIsolated().whenComplete { _ in
             self.pendingEnds -= 1
             self.lastActivity = .now()
-            let isIdle = self.exchange == nil && self.pendingEnds == 0
-            if closes || self.isDraining && isIdle { self.context?.close(promise: nil) }
+            if closes {
+                self.close()
+            } else if self.isIdle {
+                self.activity.becomeIdle()
+                // Either may have come while the last bytes were on their way.
+                if self.isDraining || self.isInputClosed { self.context?.close(promise: nil) }
+            }
+        }
+    }
+
+    /// Closes after a last answer. Where the request was not read to its end the client may still be sending, and closing at once
+    /// would make it see a reset in place of the answer (RFC 9112, 9.6).
+    private func close() {
+        guard let context = self.context else { return }
+        guard self.isRefused else { return context.close(promise: nil) }
+        guard !self.isLingering else { return }
+        self.isLingering = true
+        self.requestHead = nil
+        self.activity.becomeIdle()
+        self.arrival.discard()
+        context.close(mode: .output, promise: nil)
+        context.read()
+        context.eventLoop.assumeIsolated().scheduleTask(in: TimeAmount(self.limits.lingering)) { [weak self] in
+            self?.context?.close(promise: nil)
         }
     }
 
     /// Ends the response in the only way that cannot be taken for its end.
     func cut() {
         self.abandon()
+        // A head that waits for the first bytes of its body says more than nothing at all.
+        self.context?.flush()
         self.context?.close(promise: nil)
-    }
-}
-
-/// Tells a connection to end with the response that is under way.
-struct DrainEvent: Sendable {}
-
-extension SocketAddress {
-    fileprivate var isLoopback: Bool {
-        switch self {
-        case .v4: self.ipAddress?.hasPrefix("127.") ?? false
-        case .v6: self.ipAddress == "::1" || self.ipAddress?.hasPrefix("::ffff:127.") == true
-        case .unixDomainSocket: true
-        }
     }
 }

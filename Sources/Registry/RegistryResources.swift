@@ -3,6 +3,7 @@ import NIOCore
 import NIOHTTP1
 import OCI
 import PullThrough
+import Synchronization
 
 /// The route table: one place decides what every request may do before it is served.
 final class RegistryResources: Sendable {
@@ -11,11 +12,30 @@ final class RegistryResources: Sendable {
     private let configuration: RegistryConfiguration
     private let logger: Logger
     private let startedAt = ContinuousClock.now
+    private let hitLog: any HitLog
+    private let loopCount: Int
+    private let answers = Mutex<[ObjectIdentifier: NIOLoopBound<ReadyAnswers>]>([:])
 
-    init(cache: PullThroughCache, configuration: RegistryConfiguration, logger: Logger) {
+    init(
+        cache: PullThroughCache, configuration: RegistryConfiguration, group: any EventLoopGroup, hitLog: any HitLog,
+        logger: Logger
+    ) {
         self.cache = cache
         self.configuration = configuration
         self.logger = logger
+        self.hitLog = hitLog
+        self.loopCount = max(1, group.makeIterator().reduce(0) { count, _ in count + 1 })
+    }
+
+    /// What a loop has at hand; nil when it is to have nothing. On that loop, once a connection.
+    func answers(on loop: any EventLoop) -> ReadyAnswers? {
+        guard self.configuration.hasHotPath else { return nil }
+        if let known = self.answers.withLock({ $0[ObjectIdentifier(loop)] }) { return known.value }
+        let answers = ReadyAnswers(
+            cache: self.cache, dates: self.dates, log: self.hitLog, limit: Limits.Memory.readyAnswerBytes / self.loopCount)
+        let bound = NIOLoopBound(answers, eventLoop: loop)
+        self.answers.withLock { $0[ObjectIdentifier(loop)] = bound }
+        return answers
     }
 
     func handle(_ exchange: Exchange, isDraining: Bool) {

@@ -1,10 +1,11 @@
+import Glibc
 import Logging
 import NIOCore
 import NIOHTTP1
 import NIOPosix
+import OCI
 import PullThrough
 import ServiceLifecycle
-import Synchronization
 
 /// Listens, and ends politely: what is running may finish, up to a deadline.
 package final class RegistryServer: Service {
@@ -13,18 +14,21 @@ package final class RegistryServer: Service {
     private let configuration: RegistryConfiguration
     private let group: any EventLoopGroup
     private let logger: Logger
-    private let connections = ConnectionSet()
+    private let connections: ConnectionSet
 
     /// - Parameter sockets: bound already, so that a busy address is found before anything else is touched.
     package init(
         sockets: [ListeningSocket], cache: PullThroughCache, configuration: RegistryConfiguration, group: any EventLoopGroup,
-        logger: Logger
+        hitLog: (any HitLog)? = nil, logger: Logger
     ) {
         self.sockets = sockets
         self.configuration = configuration
         self.group = group
         self.logger = logger
-        self.resources = RegistryResources(cache: cache, configuration: configuration, logger: logger)
+        self.connections = ConnectionSet(limits: configuration.limits)
+        self.resources = RegistryResources(
+            cache: cache, configuration: configuration, group: group, hitLog: hitLog ?? LoggerHitLog(logger: logger),
+            logger: logger)
     }
 
     package func run() async throws {
@@ -51,26 +55,70 @@ package final class RegistryServer: Service {
     }
 
     private func listen(on socket: ListeningSocket) async throws -> any Channel {
+        let limits = self.configuration.limits
         let connections = self.connections
         let resources = self.resources
-        return try await ServerBootstrap(group: self.group)
-            .serverChannelOption(.backlog, value: 1024)
-            .childChannelInitializer { channel in
+        let logger = self.logger
+        let descriptor = socket.take()
+        let listener = try await ServerBootstrap(group: self.group)
+            .serverChannelInitializer { channel in
                 channel.eventLoop.makeCompletedFuture {
-                    guard connections.insert(channel) else {
-                        channel.close(promise: nil)
-                        return
-                    }
-                    try channel.pipeline.syncOperations.configureHTTPServerPipeline(withErrorHandling: true)
-                    let arrival = ArrivalWatch()
-                    try channel.pipeline.syncOperations.addHandler(arrival, position: .first)
-                    try channel.pipeline.syncOperations.addHandler(RegistryHandler(resources: resources, arrival: arrival))
+                    try channel.pipeline.syncOperations.addHandler(
+                        AcceptPause(connections: connections, pause: limits.acceptPause, logger: logger))
                 }
             }
-            .childChannelOption(.socketOption(.tcp_nodelay), value: 1)
+            .childChannelInitializer { channel in
+                channel.eventLoop.makeCompletedFuture {
+                    switch connections.admit(channel) {
+                    case .accepted(let activity):
+                        try Self.configure(channel, activity, connections, resources, limits)
+                    case .refused:
+                        Self.warn(of: channel, connections, logger)
+                        try channel.pipeline.syncOperations.addHandler(RefusalHandler(lingering: limits.lingering))
+                    case .dropped: channel.close(promise: nil)
+                    }
+                }
+            }
+            .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
             .childChannelOption(.maxMessagesPerRead, value: 1)
-            .withBoundSocket(socket.take())
+            .childChannelOption(.recvAllocator, value: FixedSizeRecvByteBufferAllocator(capacity: Limits.Server.readAhead))
+            // A client may end its side when it has asked; it is still owed the answer.
+            .childChannelOption(.allowRemoteHalfClosure, value: true)
+            .withBoundSocket(descriptor)
             .get()
+        // NIO listens anew on a socket that it is given, with a backlog of 128 and whatever the options say.
+        _ = Glibc.listen(descriptor, Limits.Server.backlog)
+        return listener
+    }
+
+    private static func warn(of channel: any Channel, _ connections: ConnectionSet, _ logger: Logger) {
+        guard connections.mayWarn(.refusal) else { return }
+        let client = channel.remoteAddress?.ipAddress ?? "unknown"
+        logger.warning(
+            "There are too many connections, of all clients or of one; further ones get 503",
+            metadata: ["client": "\(client)", "open": "\(connections.count)"])
+    }
+
+    private static func configure(
+        _ channel: any Channel, _ activity: ConnectionActivity, _ connections: ConnectionSet, _ resources: RegistryResources,
+        _ limits: ServerLimits
+    ) throws {
+        var decoder = NIOHTTPDecoderLimitConfiguration()
+        decoder.maxHeaderFieldSize = Limits.Server.headField
+        decoder.maxHeaderListSize = Limits.Server.headBlock
+        decoder.maxHeaderFieldCount = Limits.Server.headFields
+        let pipeline = channel.pipeline.syncOperations
+        // Malformed requests are answered by our own handler, in the form of all other errors.
+        try pipeline.configureHTTPServerPipeline(
+            withErrorHandling: false, withEncoderConfiguration: .init(), withDecoderLimitConfiguration: decoder)
+        let arrival = ArrivalWatch(pipelined: limits.pipelined)
+        try pipeline.addHandler(arrival, position: .first)
+        let handler = RegistryHandler(
+            resources: resources, arrival: arrival, activity: activity, connections: connections, limits: limits)
+        try pipeline.addHandler(handler)
+        if let answers = resources.answers(on: channel.eventLoop) {
+            try pipeline.addHandler(HotPathHandler(answers: answers, connection: handler), position: .first)
+        }
     }
 
     private func drain() async {
@@ -93,49 +141,5 @@ package final class RegistryServer: Service {
                 return
             }
         }
-    }
-}
-
-/// The connections that are open.
-final class ConnectionSet: Sendable {
-    private struct State {
-        var channels: [ObjectIdentifier: any Channel] = [:]
-        var isDraining = false
-    }
-
-    private let state = Mutex(State())
-
-    var count: Int { self.state.withLock { $0.channels.count } }
-    var isEmpty: Bool { self.count == 0 }
-
-    /// False when there are too many already, or no more are wanted.
-    func insert(_ channel: any Channel) -> Bool {
-        let key = ObjectIdentifier(channel)
-        let isAccepted = self.state.withLock { state in
-            guard !state.isDraining, state.channels.count < RegistryLimits.connections else { return false }
-            state.channels[key] = channel
-            return true
-        }
-        if isAccepted {
-            channel.closeFuture.whenComplete { _ in
-                self.state.withLock { _ = $0.channels.removeValue(forKey: key) }
-            }
-        }
-        return isAccepted
-    }
-
-    /// Tells every connection to end with its present response; returns how many there are.
-    func drain() -> Int {
-        let channels = self.state.withLock { state in
-            state.isDraining = true
-            return Array(state.channels.values)
-        }
-        for channel in channels { channel.pipeline.fireUserInboundEventTriggered(DrainEvent()) }
-        return channels.count
-    }
-
-    func closeAll() {
-        let channels = self.state.withLock { Array($0.channels.values) }
-        for channel in channels { channel.close(promise: nil) }
     }
 }

@@ -34,8 +34,10 @@ struct ResponseHead {
         return head
     }
 
-    /// Content by digest never changes: any cache may keep it for good.
-    mutating func setImmutable() { self.add("cache-control", "public, max-age=31536000, immutable") }
+    /// Content by digest never changes: whoever may keep it may do so for good.
+    mutating func setImmutable(for sharing: UpstreamBinding.Sharing) {
+        self.add("cache-control", "\(sharing.rawValue), max-age=31536000, immutable")
+    }
 }
 
 extension CacheState {

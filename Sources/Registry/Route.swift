@@ -78,7 +78,12 @@ package enum Route: Hashable, Sendable {
                 throw RouteError(.badRequest, .unsupported, "the request target is no path")
             }
             rest = rest.dropFirst(scheme.count)
-            rest = rest.drop { $0 != "/" && $0 != "?" }
+            let authority = rest.prefix { $0 != "/" && $0 != "?" && $0 != "#" }
+            // RFC 9110, 4.2.1: without a host it is no such URI.
+            guard !authority.isEmpty, !authority.hasPrefix(":") else {
+                throw RouteError(.badRequest, .unsupported, "the request target has no host")
+            }
+            rest = rest.dropFirst(authority.count)
             if !rest.hasPrefix("/") { rest = "/" + rest }
         }
         let path = rest.prefix { $0 != "?" && $0 != "#" }
@@ -98,7 +103,7 @@ package enum Route: Hashable, Sendable {
         }
         // An escape that makes a separator, or another escape, can only be meant to be read twice.
         let escapes = path.lowercased()
-        guard !escapes.contains("%2f"), !escapes.contains("%5c"), !decoded.utf8.contains(UInt8(ascii: "%")),
+        guard !escapes.contains("%2f"), !escapes.contains("%5c"), !decoded.utf8.contains(where: { "%?#".utf8.contains($0) }),
             decoded.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "\\") })
         else { throw RouteError(.badRequest, .nameInvalid, "the path has an escape that no name needs") }
         return Substring(decoded)
@@ -134,7 +139,7 @@ package enum Route: Hashable, Sendable {
         let pairs = query.split(separator: "&").filter { $0.hasPrefix("\(name)=") }
         guard let pair = pairs.first else { return nil }
         guard pairs.count == 1, let text = Self.percentDecoded(pair.dropFirst(name.utf8.count + 1).utf8),
-            text.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F })
+            text.unicodeScalars.allSatisfy({ $0.value >= 0x20 && $0.value != 0x7F }), text.isStreamSafe
         else { throw RouteError(.badRequest, .nameInvalid, "the parameter \(name) is malformed") }
         return text.isEmpty ? nil : text
     }
@@ -145,7 +150,7 @@ package enum Route: Hashable, Sendable {
         guard text.utf8.allSatisfy({ (0x30...0x39).contains($0) }) else {
             throw RouteError(.badRequest, .paginationNumberInvalid, "n must be a number, not \"\(text.prefix(32))\"")
         }
-        return min(Int(text) ?? .max, 1000)
+        return min(Int(text) ?? .max, Limits.Server.page)
     }
 
     /// containerd's `ns`: the registry that the image is of. Other parameters mean nothing here and go nowhere.

@@ -16,23 +16,28 @@ package struct BlobWriter: ~Copyable {
     private let descriptor: CInt
     private var verifier: DigestVerifier
     private var isFinished = false
+    private var isSealed = false
+    /// Says for as long as the value lives that this content is on its way.
+    private let lease: WriteLease?
 
     /// Bytes that are in the file and in the hash.
     package var byteCount: Int64 { self.verifier.byteCount }
 
     /// Creates the spool file. It becomes 0444 when it is published, and is never opened for writing after that.
-    init(for digest: Digest, number: UInt64, in root: StoreRoot) throws {
-        try self.init(digest, StoreLayout.partial(digest, number), root, flags: O_CREAT | O_EXCL)
+    init(for digest: Digest, number: UInt64, in root: StoreRoot, lease: WriteLease? = nil) throws {
+        try self.init(digest, StoreLayout.partial(digest, number), root, flags: O_CREAT | O_EXCL, lease: lease)
     }
 
     /// Opens what an earlier download left and hashes it again: nothing on the disk is believed.
-    static func resuming(_ digest: Digest, at path: StorePath, in root: StoreRoot) throws -> BlobWriter {
-        var writer = try BlobWriter(digest, path, root, flags: 0)
+    static func resuming(
+        _ digest: Digest, at path: StorePath, in root: StoreRoot, lease: WriteLease? = nil
+    ) throws -> BlobWriter {
+        var writer = try BlobWriter(digest, path, root, flags: 0, lease: lease)
         writer.verifier = try writer.file.digest(digest.algorithm)
         return writer
     }
 
-    private init(_ digest: Digest, _ path: StorePath, _ root: StoreRoot, flags: CInt) throws {
+    private init(_ digest: Digest, _ path: StorePath, _ root: StoreRoot, flags: CInt, lease: WriteLease?) throws {
         let descriptor = try root.open(path, O_RDWR | O_NOFOLLOW | flags, mode: 0o600)
         do {
             self.file = ReadableFile(descriptor: try root.open(path, O_RDONLY | O_NOFOLLOW), size: 0)
@@ -42,6 +47,7 @@ package struct BlobWriter: ~Copyable {
             throw error
         }
         self.digest = digest
+        self.lease = lease
         self.root = root
         self.path = path
         self.descriptor = descriptor
@@ -81,26 +87,54 @@ package struct BlobWriter: ~Copyable {
         return PartialTable.Entry(path: self.path, size: self.byteCount)
     }
 
-    /// Makes the bytes durable and visible under their digest: fdatasync, rename, fsync of the folder.
+    /// Makes the bytes durable and immutable, under the name they have in `spool/`.
     ///
-    /// - Throws: when the content is not its digest, or a call failed; the spool file is gone then. A file whose sync
-    ///   failed is dead (its pages may turn wrong later): whoever still reads `file` must be cut.
-    package consuming func publish() throws {
+    /// - Throws: when the content is not its digest, or a call failed. A file whose sync failed is dead (its pages may turn
+    ///   wrong later): whoever still reads `file` must be cut.
+    package mutating func seal() throws {
+        guard !self.isSealed else { return }
         guard self.verifier.digest() == self.digest else {
             throw StorageError(.digestMismatch, "the content is not \(self.digest)")
         }
         // Any user of this host may read what is stored; nobody may change it.
         guard fchmod(self.descriptor, 0o444) == 0 else { throw StorageError(.current, "protect \(self.digest)") }
-        guard fdatasync(self.descriptor) == 0 else { throw StorageError(.current, "sync \(self.digest)") }
+        guard fdatasync(self.descriptor) == 0 else {
+            let errno = Errno.current
+            throw StorageError(.unsynced, "cannot sync \(self.digest): \(errno)", errno: errno)
+        }
+        self.isSealed = true
+    }
+
+    /// Makes the bytes durable and visible under their digest: fdatasync, rename, fsync of the folder.
+    ///
+    /// - Parameter isReplacing: what lies under the name is known to be damaged, and is replaced.
+    /// - Returns: whether this file is the one in place; false when one of the same size was there.
+    /// - Throws: as `seal` does; the spool file is gone then.
+    @discardableResult
+    package consuming func publish(replacing isReplacing: Bool = false) throws -> Bool {
+        try self.seal()
         let target = StoreLayout.blob(self.digest)
-        if try self.root.renameExclusively(self.path, to: target) {
-            self.isFinished = true
-        } else {
+        do {
+            self.isFinished = try self.name(target, isReplacing)
+        } catch let error as StorageError where error.code == .notFound {
+            // Somebody removed the shard: it is there from the store's first day.
+            guard let shard = target.parent, try self.root.makeDirectory(shard, mode: 0o755) else { throw error }
+            try self.root.synchronizeDirectory(shard.parent)
+            self.isFinished = try self.name(target, isReplacing)
+        }
+        if !self.isFinished {
             // Somebody was first. Content of one digest and one size is the same content; ours goes.
             guard let there = try self.root.status(of: target), there.isRegular, there.size == self.byteCount else {
                 throw StorageError(.io, "\(target) is there with another size; run amargo verify")
             }
         }
         try self.root.synchronizeDirectory(target.parent)
+        return self.isFinished
+    }
+
+    private func name(_ target: StorePath, _ isReplacing: Bool) throws -> Bool {
+        guard isReplacing else { return try self.root.renameExclusively(self.path, to: target) }
+        try self.root.rename(self.path, to: target)
+        return true
     }
 }

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Logging
 import NIOCore
@@ -13,13 +14,45 @@ extension ContentStore {
         _ configuration: StoreConfiguration, role: String, pools: StorePools, loop: any EventLoop, openFiles: Int, logger: Logger,
         now: @escaping @Sendable () -> Int64
     ) throws -> ContentStore {
+        if let reader = try Self.readOnly(configuration) {
+            return Self.serve(reader, configuration, pools: pools, loop: loop, openFiles: openFiles, logger: logger, now: now)
+        }
         let (root, lock, identity) = try StoreIdentity.open(at: configuration.path, role: role)
         let catalog = Catalog()
         let journal = try Self.openJournal(root, identity, catalog, pools: pools, loop: loop, logger: logger, now: now)
         let store = ContentStore(
             root: root, lock: lock, identity: identity, configuration: configuration, catalog: catalog, journal: journal,
             pools: pools, openFiles: openFiles, logger: logger, now: now)
+        // A replay leaves much free memory behind; the process lives long.
+        clinux_trim_memory()
         try store.cleanSpool()
+        store.quarantined.trim()
+        // What a crash interrupted between "delete" and "deleted".
+        store.retryRemovals()
+        return store
+    }
+
+    /// The store, when it is on a disk that is mounted read-only: it is served without lock and repairs.
+    private static func readOnly(_ configuration: StoreConfiguration) throws -> StoreReader? {
+        // What cannot be opened at all is reported when it is opened for writing.
+        guard let root = try? StoreRoot(opening: configuration.path), root.isReadOnly else { return nil }
+        return try StoreReader(opening: configuration.path)
+    }
+
+    private static func serve(
+        _ reader: StoreReader, _ configuration: StoreConfiguration, pools: StorePools, loop: any EventLoop, openFiles: Int,
+        logger: Logger, now: @escaping @Sendable () -> Int64
+    ) -> ContentStore {
+        let reason = "the store \(configuration.path) is on a disk that is mounted read-only"
+        let journal = Journal(
+            readOnly: reader.root, storeID: reader.identity.id, reason: reason, size: reader.replay?.size ?? 0,
+            pool: pools.journaling, loop: loop, logger: logger)
+        let store = ContentStore(
+            root: reader.root, lock: nil, identity: reader.identity, configuration: configuration, catalog: reader.catalog,
+            journal: journal, pools: pools, openFiles: openFiles, logger: logger, now: now)
+        store.condition.stand(reason)
+        store.capacity.close(for: StorageError(.readOnly, reason))
+        logger.warning("\(reason): it is served as it is, and what it lacks is passed on without being stored")
         return store
     }
 
@@ -30,12 +63,10 @@ extension ContentStore {
         // A compaction that did not end is never completed: the old file has everything.
         try root.remove(StoreLayout.newJournal)
         var opened: (descriptor: CInt, replay: JournalReplay)?
-        var openDeletes: Set<Digest> = []
         do {
             let descriptor = try root.open(StoreLayout.journal, O_RDWR | O_APPEND | O_NOFOLLOW)
             do {
                 let replay = try JournalReplay.read(descriptor, store: identity.id) { record, behindGap in
-                    Self.note(record, in: &openDeletes)
                     catalog.apply(Self.trusted(record, behindGap: behindGap, now: now()))
                 }
                 if replay.hasRequiredUnknown {
@@ -52,16 +83,27 @@ extension ContentStore {
 
         if let (descriptor, replay) = opened, let header = replay.header, replay.damage == .none || replay.damage == .tornTail {
             if replay.damage == .tornTail { try Self.cutTornTail(descriptor, replay, in: root, logger: logger) }
-            let journal = Journal(
+            return Journal(
                 root: root, storeID: identity.id, descriptor: descriptor, generation: header.generation,
                 lastSequence: replay.lastSequence, size: replay.goodEnd, liveSize: header.live, pool: pools.journaling,
                 loop: loop,
                 logger: logger, snapshot: { try catalog.snapshot($0) })
-            try Self.finishDeletes(openDeletes, in: root, catalog, journal)
-            return journal
         }
         return try Self.startAnew(
             after: opened, in: root, identity, catalog, pools: pools, loop: loop, logger: logger)
+    }
+
+    /// Reads the journal once more: what was not to be found while the folder was gone is known again. Blocks.
+    func recall() {
+        do {
+            let descriptor = try self.root.open(StoreLayout.journal, O_RDONLY | O_NOFOLLOW)
+            defer { Glibc.close(descriptor) }
+            _ = try JournalReplay.read(descriptor, store: self.identity.id) { record, behindGap in
+                self.catalog.apply(Self.trusted(record, behindGap: behindGap, now: self.now()))
+            }
+        } catch {
+            self.logger.warning("The journal could not be read again", metadata: ["error": "\(error)"])
+        }
     }
 
     /// Times behind a gap are not believed, nor any that lie in the future: such a tag counts as expired, no more.
@@ -70,28 +112,16 @@ extension ContentStore {
         return .tag(tag, repository, digest, fetchedAt: behindGap ? 0 : min(fetchedAt, now))
     }
 
-    private static func note(_ record: JournalRecord, in openDeletes: inout Set<Digest>) {
-        switch record {
-        case .delete(let digest): openDeletes.insert(digest)
-        case .deleted(let digest), .blob(let digest, _, _, _), .manifest(let digest, _, _, _, _): openDeletes.remove(digest)
-        default: break
-        }
-    }
-
     /// Cuts off what a crash left at the end, before the first append: a new line must not be glued to it.
     private static func cutTornTail(
         _ descriptor: CInt, _ replay: JournalReplay, in root: StoreRoot, logger: Logger
     ) throws {
         let length = replay.size - replay.goodEnd
-        var tail = [UInt8](repeating: 0, count: Int(min(length, 64 << 10)))
-        let count = pread(descriptor, &tail, tail.count, off_t(replay.goodEnd))
-        try root.remove(StoreLayout.tornJournal)
-        let torn = try root.open(StoreLayout.tornJournal, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
-        defer { Glibc.close(torn) }
-        if count > 0 {
-            try tail.withUnsafeBytes { bytes in
-                try torn.writeAll(UnsafeRawBufferPointer(rebasing: bytes[..<count]), to: StoreLayout.tornJournal)
-            }
+        do {
+            try Self.keepTornTail(descriptor, replay, in: root)
+        } catch {
+            // The copy is for people. A full disk leaves torn tails itself, and must not keep the store from opening.
+            logger.warning("The journal's unfinished end could not be kept", metadata: ["error": "\(error)"])
         }
         guard ftruncate(descriptor, off_t(replay.goodEnd)) == 0, fsync(descriptor) == 0 else {
             throw StorageError(.current, "cut the torn end off the journal")
@@ -99,17 +129,15 @@ extension ContentStore {
         logger.info("Cut an unfinished write off the journal's end", metadata: ["bytes": "\(length)"])
     }
 
-    /// Finishes what a crash interrupted between "delete" and "deleted".
-    private static func finishDeletes(
-        _ digests: Set<Digest>, in root: StoreRoot, _ catalog: Catalog, _ journal: Journal
-    ) throws {
-        for digest in digests {
-            for repository in catalog.allRepositories where catalog.holds(digest, in: repository) {
-                try root.remove(StoreLayout.layoutBlob(digest, in: repository))
-            }
-            try root.remove(StoreLayout.blob(digest))
-            try root.synchronizeDirectory(StoreLayout.shard(of: digest))
-            journal.note(.deleted(digest))
+    private static func keepTornTail(_ descriptor: CInt, _ replay: JournalReplay, in root: StoreRoot) throws {
+        var tail = [UInt8](repeating: 0, count: Int(min(replay.size - replay.goodEnd, 64 << 10)))
+        let count = pread(descriptor, &tail, tail.count, off_t(replay.goodEnd))
+        try root.remove(StoreLayout.tornJournal)
+        let torn = try root.open(StoreLayout.tornJournal, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+        defer { Glibc.close(torn) }
+        guard count > 0 else { return }
+        try tail.withUnsafeBytes { bytes in
+            try torn.writeAll(UnsafeRawBufferPointer(rebasing: bytes[..<count]), to: StoreLayout.tornJournal)
         }
     }
 
@@ -125,10 +153,7 @@ extension ContentStore {
             let old = replay.header?.generation ?? 0
             generation = old + 1
             if replay.size > 0 {
-                try root.remove(StoreLayout.badJournal(old - 2))
-                // A link, not a rename: the damaged file stays in place until the new one replaces it.
-                try root.remove(StoreLayout.badJournal(old))
-                _ = try root.link(StoreLayout.journal, to: StoreLayout.badJournal(old))
+                try JournalCompaction.keepAside(generation: old, in: root)
                 logger.warning(
                     "The journal was damaged; what could be read is kept, the rest is adopted from the disk or fetched again",
                     metadata: [
@@ -179,6 +204,7 @@ extension ContentStore {
     /// - Returns: how many were adopted.
     package func adoptUnknownBlobs(isStopped: () -> Bool) -> Int {
         var adopted = 0
+        guard !self.isReadOnly else { return 0 }
         for algorithm in Digest.Algorithm.allCases {
             for number in UInt8.min...UInt8.max {
                 if isStopped() { return adopted }

@@ -19,38 +19,96 @@ package final class ContentStore: Sendable {
     let journal: Journal
     let layouts: LayoutWriter
     let logger: Logger
-    private let lock: StoreLock
+    let gate = PublishingGate()
+    let writing = WritingTable()
+    let quarantined: Quarantine
+    /// Nil for a store that is only read.
+    private let lock: StoreLock?
+    let condition = StoreCondition()
     private let pools: StorePools
-    private let files: OpenFileTable
-    private let now: @Sendable () -> Int64
+    let files: OpenFileTable
+    let now: @Sendable () -> Int64
     let partials = PartialTable()
-    private let checker = HitChecker()
+    /// Content whose file in `blobs/` is damaged and could not be moved.
+    private let suspects = Mutex<Set<Digest>>([])
+    let checker = HitChecker()
+    let retentionClock: RetentionClock
     private let spoolNumber: Atomic<UInt64>
+    /// The last process was killed, and layouts may lack what it had noted.
+    private let needsRelinking: Atomic<Bool>
+    /// Registries whose repositories hold only what was given to each of them.
+    private let separate = Mutex<Set<Namespace>>([])
+    private let layoutWarning = Mutex<ContinuousClock.Instant?>(nil)
 
     init(
-        root: StoreRoot, lock: StoreLock, identity: StoreIdentity, configuration: StoreConfiguration, catalog: Catalog,
+        root: StoreRoot, lock: StoreLock?, identity: StoreIdentity, configuration: StoreConfiguration, catalog: Catalog,
         journal: Journal, pools: StorePools, openFiles: Int, logger: Logger, now: @escaping @Sendable () -> Int64
     ) {
         self.root = root
         self.lock = lock
+        self.needsRelinking = Atomic(lock?.wasAbandoned ?? false)
         self.identity = identity
         self.configuration = configuration
         self.catalog = catalog
         self.journal = journal
         self.pools = pools
         self.files = OpenFileTable(capacity: openFiles)
-        self.layouts = LayoutWriter(root: root, catalog: catalog)
+        self.layouts = LayoutWriter(root: root, catalog: catalog, gate: self.gate)
         let partials = self.partials
+        let quarantined = Quarantine(root: root, limit: Quarantine.limit(cap: configuration.maxSize), logger: logger)
+        self.quarantined = quarantined
         self.capacity = CapacityLedger(configuration: configuration, catalog: catalog, root: root) {
-            2 * journal.size + partials.bytes
+            DiskSpace.overhead(blobs: catalog.total.blobs, repositories: catalog.repositoryCount) + 2 * journal.size
+                + partials.bytes + quarantined.bytes
         }
         self.logger = logger
         self.now = now
+        self.retentionClock = RetentionClock(now: now(), newest: configuration.retention.isEmpty ? 0 : catalog.newestTime)
         self.spoolNumber = Atomic(UInt64(getpid()) << 32)
+        self.capacity.evict { [weak self] bytes, namespace in self?.makeRoom(bytes, of: namespace) ?? 0 }
     }
 
     /// Why the store cannot remember anything at present; nil when all is well.
-    package var degradation: String? { self.journal.failure?.message }
+    package var degradation: String? { self.condition.reason ?? self.journal.failure?.message }
+
+    /// Whether nothing can be changed here: another process may hold the store, and the disk may be read-only.
+    package var isReadOnly: Bool { self.lock == nil }
+
+    /// A socket in the store's folder on which its holder is asked to change things.
+    package func listenForCommands() throws -> CInt { try self.root.listen(on: StoreLayout.socket) }
+
+    /// Takes that socket's name away.
+    package func stopListening() {
+        try? self.root.remove(StoreLayout.socket)  // best effort: one without a listener is replaced
+    }
+
+    /// Notes that storing failed, so that `degradation` says so until something is stored again. A cap that is reached is no failure.
+    package func noteFailure(_ error: StorageError) {
+        guard error.errno != nil else { return }
+        self.condition.fail("storing fails: \(error.message)")
+    }
+
+    /// Takes note of whether the store's folder is still where it was. Blocks.
+    ///
+    /// One that was removed, or whose disk was unmounted, is never made anew on the disk below: nothing is stored until it is back.
+    package func watchFolder() {
+        guard !self.isReadOnly else { return }
+        if self.isGone {
+            guard !self.condition.isStanding else { return }
+            let reason = "the store's folder \(self.configuration.path) is gone"
+            self.condition.stand(reason)
+            self.capacity.close(for: StorageError(.unusable, reason))
+            self.logger.error("\(reason): what is pulled is passed on without being stored until it is back")
+        } else if self.condition.isStanding {
+            self.recall()
+            self.condition.stand(nil)
+            self.capacity.close(for: nil)
+            self.logger.notice("The store's folder \(self.configuration.path) is back")
+        }
+    }
+
+    /// Whether the path no longer leads to the folder that was opened.
+    private var isGone: Bool { !self.root.isInPlace }
 
     /// Bytes of the journal on disk.
     package var journalSize: Int64 { self.journal.size }
@@ -104,7 +162,11 @@ package final class ContentStore: Sendable {
                 self.quarantine(digest)
                 return .failure(StorageError(.notFound, "\(digest) was replaced"))
             }
-            if error.code == .notFound {
+            if error.code == .notFound, self.isGone {
+                // That one blob is missing says nothing about it; the journal knows it again when the folder is back.
+                self.files.remove(digest)
+                self.catalog.apply(.deleted(digest))
+            } else if error.code == .notFound {
                 self.logger.warning("A stored blob is missing from the disk", metadata: ["digest": "\(digest)"])
                 self.forget(digest)
             }
@@ -142,7 +204,7 @@ package final class ContentStore: Sendable {
         self.logger.error(
             "A stored blob is damaged and goes to quarantine; it is fetched again when it is asked for",
             metadata: ["digest": "\(digest)"])
-        self.quarantine(digest)
+        self.quarantine(digest, file: file)
         return false
     }
 
@@ -177,6 +239,9 @@ package final class ContentStore: Sendable {
 
     // MARK: - Storing
 
+    /// Announces content that is on its way, from before room is made for it: what waits for it must not go for it.
+    package func expect(_ digest: Digest) -> WriteLease { self.writing.lease(digest) }
+
     /// Whether an earlier download of this digest left something to go on with.
     package func hasPartial(_ digest: Digest) -> Bool { self.partials.contains(digest) }
 
@@ -192,7 +257,7 @@ package final class ContentStore: Sendable {
     package func makeWriter(for digest: Digest) throws -> BlobWriter {
         if let partial = self.partials.take(digest) {
             do {
-                return try BlobWriter.resuming(digest, at: partial.path, in: self.root)
+                return try BlobWriter.resuming(digest, at: partial.path, in: self.root, lease: self.writing.lease(digest))
             } catch {
                 self.logger.warning(
                     "A partial download cannot be resumed", metadata: ["digest": "\(digest)", "error": "\(error)"])
@@ -200,14 +265,36 @@ package final class ContentStore: Sendable {
             }
         }
         let number = self.spoolNumber.add(1, ordering: .relaxed).newValue
-        return try BlobWriter(for: digest, number: number, in: self.root)
+        return try BlobWriter(for: digest, number: number, in: self.root, lease: self.writing.lease(digest))
+    }
+
+    /// Makes content durable, visible and known. Blocks.
+    ///
+    /// - Parameter facts: what it says, when it is a manifest.
+    /// - Throws: as `BlobWriter.publish`.
+    package func publish(_ writer: consuming BlobWriter, facts: ManifestFacts?, in repository: QualifiedRepository) throws {
+        let digest = writer.digest
+        let size = writer.byteCount
+        let file = writer.file
+        var sealed: BlobWriter? = consume writer
+        try sealed?.seal()
+        try self.gate.publishing {
+            guard let ready = sealed.take() else { return }
+            let isSuspect = self.suspects.withLock { $0.contains(digest) }
+            let isOurs = try ready.publish(replacing: isSuspect)
+            if isSuspect { self.suspects.withLock { _ = $0.remove(digest) } }
+            self.didPublish(digest, size: size, facts: facts, in: repository, isHashed: isOurs)
+        }
+        self.condition.succeed()
+        // Followers of the download read this very file.
+        self.files.watch(file, for: digest)
     }
 
     /// Remembers content that `BlobWriter.publish` made durable.
     ///
-    /// - Parameter file: the opened file, if there is one, so that the next hit need not open it.
+    /// - Parameter isHashed: whether the file in place is the one that was hashed; else somebody was first, and it is looked at as usual.
     package func didPublish(
-        _ digest: Digest, size: Int64, facts: ManifestFacts?, in repository: QualifiedRepository, file: ReadableFile? = nil
+        _ digest: Digest, size: Int64, facts: ManifestFacts?, in repository: QualifiedRepository, isHashed: Bool = true
     ) {
         let record: JournalRecord =
             if let facts {
@@ -215,30 +302,80 @@ package final class ContentStore: Sendable {
             } else {
                 .blob(digest, size: size, repository: repository, at: self.now())
             }
-        self.checker.note(digest)
-        self.catalog.apply(record)
-        self.journal.note(record)
-        self.layouts.note(digest, in: repository)
+        if isHashed { self.checker.note(digest) }
+        self.journal.note([record]) {
+            self.catalog.apply(record)
+            return true
+        }
+        // Whoever asked for it while it was being evicted holds it, too.
+        for holder in self.catalog.repositories(holding: digest) { self.layouts.note(digest, in: holder) }
+        self.adoptChildren(of: facts, in: repository)
     }
+
+    /// A repository whose manifest refers to stored content holds it too, whoever pulled it: an engine that has a shared layer does not
+    /// ask for it again, and the repository's layout would lack it.
+    func adoptChildren(of facts: ManifestFacts?, in repository: QualifiedRepository) {
+        guard !self.separate.withLock({ $0.contains(repository.namespace) }) else { return }
+        for edge in facts?.children ?? []
+        where self.catalog.contains(edge.digest) && !self.catalog.holds(edge.digest, in: repository)
+            && self.mayHave(edge.digest, in: repository)
+        {
+            self.link(edge.digest, to: repository)
+        }
+    }
+
+    /// Whether stored content may go to a repository without a question to its registry: it holds it, or it is open content and the
+    /// repository's registry an open one. What only registries that are kept apart have given is nobody else's. Never blocks.
+    package func mayHave(_ digest: Digest, in repository: QualifiedRepository) -> Bool {
+        let separate = self.separate.withLock { $0 }
+        if separate.isEmpty || self.catalog.holds(digest, in: repository) { return true }
+        guard !separate.contains(repository.namespace) else { return false }
+        return self.catalog.repositories(holding: digest).contains { !separate.contains($0.namespace) }
+    }
+
+    /// Whether there are registries whose content is not for everybody.
+    package var keepsRepositoriesApart: Bool { self.separate.withLock { !$0.isEmpty } }
+
+    /// Of these registries a repository holds nothing but what is stored in it or linked to it: that its manifest names content which
+    /// another one has is not enough.
+    package func keepRepositoriesApart(in namespaces: Set<Namespace>) { self.separate.withLock { $0 = namespaces } }
 
     /// Remembers that a repository holds content that is stored already. Never blocks.
     package func link(_ digest: Digest, to repository: QualifiedRepository) {
+        guard self.catalog.contains(digest) else { return }
         let record = JournalRecord.link(digest, repository)
         self.catalog.apply(record)
         self.journal.note(record)
         self.layouts.note(digest, in: repository)
     }
 
-    /// Remembers what an upstream just said a tag is. The manifest must be stored: bytes before names.
+    /// Remembers what an upstream just said a tag is. Never blocks.
+    ///
+    /// Bytes before names: a tag of a manifest that is not stored, or was evicted a moment ago, is not remembered.
     package func setTag(
         _ tag: Tag, in repository: QualifiedRepository, to digest: Digest, confirmedAt: ContinuousClock.Instant = .now
     ) {
         let before = self.catalog.tag(tag, in: repository)?.digest
         let age = max(0, confirmedAt.duration(to: .now).components.seconds)
         let record = JournalRecord.tag(tag, repository, digest, fetchedAt: self.now() - age)
-        self.catalog.apply(record, receivedAt: confirmedAt)
-        self.journal.note(record)
+        let isSet = self.journal.note([record]) {
+            guard self.catalog.contains(digest) else { return false }
+            self.catalog.apply(record, receivedAt: confirmedAt)
+            return true
+        }
+        guard isSet else { return }
         if before != digest { self.layouts.note(nil, in: repository) }
+        // A removal that came in between has not seen the tag.
+        if !self.catalog.contains(digest) { self.removeTag(tag, in: repository) }
+    }
+
+    /// As `setTag`, with no removal in between. Blocks.
+    package func setTags(
+        _ tags: [(tag: Tag, confirmedAt: ContinuousClock.Instant)], in repository: QualifiedRepository, to digest: Digest
+    ) {
+        self.gate.publishing {
+            for (tag, confirmedAt) in tags { self.setTag(tag, in: repository, to: digest, confirmedAt: confirmedAt) }
+        }
     }
 
     /// Remembers that the upstream has a tag no longer; its content stays.
@@ -249,13 +386,10 @@ package final class ContentStore: Sendable {
         self.layouts.note(nil, in: repository)
     }
 
-    /// Remembers that a manifest was pulled, at most once an hour. Never blocks.
-    package func noteUse(of digest: Digest, content: Catalog.Content) {
+    /// Remembers that a manifest was pulled; the journal is told at most once an hour. Never blocks.
+    package func noteUse(of digest: Digest) {
         let now = self.now()
-        guard now - content.usedAt >= 3600 || now < content.usedAt else { return }
-        let record = JournalRecord.use(digest, at: now)
-        self.catalog.apply(record)
-        self.journal.note(record)
+        if self.catalog.noteUse(of: digest, at: now) { self.journal.note(.use(digest, at: now)) }
     }
 
     /// Takes content out of the catalog that is no longer on the disk.
@@ -266,13 +400,32 @@ package final class ContentStore: Sendable {
         self.journal.note(.deleted(digest))
     }
 
+    /// Whatever takes the content's place is looked at again.
+    func forgetCheck(of digest: Digest) { self.checker.forget(digest) }
+
     /// Moves damaged content out of the way, so that it is never served and can be looked at. Blocks.
-    package func quarantine(_ digest: Digest) {
-        self.forget(digest)
-        do {
-            try self.root.rename(StoreLayout.blob(digest), to: StoreLayout.quarantined(digest))
-        } catch {
-            self.logger.error("A damaged blob could not be moved", metadata: ["digest": "\(digest)", "error": "\(error)"])
+    ///
+    /// - Parameter file: the file that was found damaged; one that has taken its place meanwhile stays. Nil: whatever is there.
+    package func quarantine(_ digest: Digest, file: ReadableFile? = nil) {
+        guard !self.isReadOnly else { return self.forget(digest) }
+        self.gate.removing {
+            if let file, let there = try? self.root.status(of: StoreLayout.blob(digest)), there.inode != file.inode {
+                return self.files.remove(digest).map { _ in () } ?? ()
+            }
+            let holders = self.catalog.repositories(holding: digest)
+            self.forget(digest)
+            for repository in holders {
+                // A link that stays is renewed when the content is fetched again.
+                try? self.root.removeIfThere(StoreLayout.layoutBlob(digest, in: repository))
+                self.layouts.note(nil, in: repository)
+            }
+            do {
+                try self.quarantined.take(digest)
+            } catch {
+                self.logger.error("A damaged blob could not be moved", metadata: ["digest": "\(digest)", "error": "\(error)"])
+                // What is fetched instead must not be taken for it.
+                self.suspects.withLock { _ = $0.insert(digest) }
+            }
         }
     }
 
@@ -282,28 +435,25 @@ package final class ContentStore: Sendable {
     ///
     /// - Returns: whether the content is stored now.
     package func adopt(_ digest: Digest, in repository: QualifiedRepository?) -> Bool {
-        if self.catalog.content(digest) != nil { return true }
+        if self.catalog.contains(digest) { return true }
+        guard !self.isReadOnly, !self.condition.isStanding, !self.catalog.isBeingRemoved(digest) else { return false }
         do {
             guard let status = try self.root.status(of: StoreLayout.blob(digest)), status.isRegular else { return false }
             let file = try self.openBlob(digest)
             guard try file.digest(digest.algorithm).digest() == digest else {
                 self.logger.error("An unknown blob on the disk is damaged", metadata: ["digest": "\(digest)"])
-                self.quarantine(digest)
+                self.quarantine(digest, file: file)
                 return false
             }
-            self.checker.note(digest)
             let facts = try Self.manifestFacts(of: file)
-            let record: JournalRecord =
-                if let facts {
-                    .manifest(digest, facts, size: file.size, repository: repository, at: self.now())
-                } else {
-                    .blob(digest, size: file.size, repository: repository, at: self.now())
-                }
-            self.catalog.apply(record)
-            self.journal.note(record)
-            if let repository { self.layouts.note(digest, in: repository) }
-            self.logger.info("Adopted a blob found on the disk", metadata: ["digest": "\(digest)", "size": "\(file.size)"])
-            return true
+            // Hashing takes its time: a removal may have come and gone meanwhile, and none may come before the entry is there.
+            return try self.gate.publishing {
+                guard !self.catalog.isBeingRemoved(digest), let now = try self.root.status(of: StoreLayout.blob(digest)),
+                    now.inode == status.inode
+                else { return false }
+                self.take(file, digest, facts, in: repository)
+                return true
+            }
         } catch {
             self.logger.warning(
                 "A blob on the disk could not be adopted", metadata: ["digest": "\(digest)", "error": "\(error)"])
@@ -311,8 +461,25 @@ package final class ContentStore: Sendable {
         }
     }
 
+    private func take(_ file: ReadableFile, _ digest: Digest, _ facts: ManifestFacts?, in repository: QualifiedRepository?) {
+        let record: JournalRecord =
+            if let facts {
+                .manifest(digest, facts, size: file.size, repository: repository, at: self.now())
+            } else {
+                .blob(digest, size: file.size, repository: repository, at: self.now())
+            }
+        self.checker.note(digest)
+        self.journal.note([record]) {
+            self.catalog.apply(record)
+            return true
+        }
+        for holder in self.catalog.repositories(holding: digest) { self.layouts.note(digest, in: holder) }
+        if let repository { self.adoptChildren(of: facts, in: repository) }
+        self.logger.info("Adopted a blob found on the disk", metadata: ["digest": "\(digest)", "size": "\(file.size)"])
+    }
+
     /// What a file says as a manifest, if it is one beyond doubt; its type is what the document itself declares.
-    private static func manifestFacts(of file: ReadableFile) throws -> ManifestFacts? {
+    static func manifestFacts(of file: ReadableFile) throws -> ManifestFacts? {
         guard file.size > 2, file.size <= Int64(Manifest.maximumSize) else { return nil }
         var bytes = [UInt8](repeating: 0, count: Int(file.size))
         let count = try bytes.withUnsafeMutableBytes { try file.read(at: 0, into: $0) }
@@ -327,15 +494,32 @@ package final class ContentStore: Sendable {
         }
     }
 
+    /// Brings the layouts up to date that a crash has left behind. Blocks.
+    ///
+    /// - Parameter isStopped: asked between two blobs.
+    func mendLayouts(isStopped: () -> Bool) {
+        guard self.needsRelinking.load(ordering: .relaxed), !self.isReadOnly else { return }
+        self.layouts.noteAll()
+        if self.layouts.relink(isStopped: isStopped) { self.needsRelinking.store(false, ordering: .relaxed) }
+    }
+
     // MARK: - Ending
 
     /// Writes the layouts that changed. Blocks.
     package func flushLayouts() {
-        for (repository, error) in self.layouts.flush() {
-            self.logger.warning(
-                "The image layout of a repository could not be written",
-                metadata: ["repository": "\(repository)", "error": "\(error)"])
+        guard !self.isReadOnly, !self.condition.isStanding else { return }
+        let failures = self.layouts.flush()
+        guard let (repository, error) = failures.first else { return }
+        // They are tried again each second: said once a minute.
+        let isNews = self.layoutWarning.withLock { last in
+            if let last, last.duration(to: .now) < .seconds(60) { return false }
+            last = .now
+            return true
         }
+        guard isNews else { return }
+        self.logger.warning(
+            "Image layouts could not be written and will be tried again",
+            metadata: ["count": "\(failures.count)", "repository": "\(repository)", "error": "\(error)"])
     }
 
     /// Writes what is still in memory. Nothing may be stored afterwards.
@@ -346,5 +530,7 @@ package final class ContentStore: Sendable {
             self.logger.warning("Layouts were not written at the end", metadata: ["error": "\(error)"])
         }
         await self.journal.close()
+        if !self.needsRelinking.load(ordering: .relaxed), self.layouts.isSettled { self.lock?.noteCleanEnd() }
+        self.lock?.release()
     }
 }

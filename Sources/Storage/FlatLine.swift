@@ -1,101 +1,159 @@
 import Glibc
 import OCI
 
-/// Reads the plain journal lines, which are nearly all, without making a string of each key and value.
+/// Goes through a plain journal line, which nearly all are, without making a string of each key and value.
 ///
-/// Only what this version itself writes is understood here: known keys, each once, texts without escapes, whole numbers, the
-/// checksum last. Whatever else a line holds is for the general reader, which decides whether it makes sense.
+/// Only what this version itself writes is understood here: known keys, each once, no space, texts without escapes, whole numbers
+/// of at most 18 digits, the checksum last. Whatever else a line holds is for the general reader, which decides whether it makes
+/// sense: nil from here says nothing of the line.
 struct FlatLine {
     enum Key: Int {
-        case generation, sequence, operation, digest, size, repository, at, reference, checksum
+        case generation, sequence, operation, digest, size, repository, at, reference, mediaType, subject, childCount, children,
+            checksum
 
-        init?(_ bytes: UnsafeRawBufferPointer) {
-            switch (bytes.count, bytes.first) {
+        init?(_ text: UnsafeRawBufferPointer) {
+            switch (text.count, text.first) {
             case (1, UInt8(ascii: "g")): self = .generation
             case (1, UInt8(ascii: "q")): self = .sequence
             case (1, UInt8(ascii: "d")): self = .digest
             case (1, UInt8(ascii: "c")): self = .checksum
-            case (2, UInt8(ascii: "o")) where bytes[1] == UInt8(ascii: "p"): self = .operation
-            case (2, UInt8(ascii: "a")) where bytes[1] == UInt8(ascii: "t"): self = .at
-            case (3, UInt8(ascii: "r")) where bytes[1] == UInt8(ascii: "e") && bytes[2] == UInt8(ascii: "f"): self = .reference
-            case (4, UInt8(ascii: "s")) where bytes.elementsEqual("size".utf8): self = .size
-            case (4, UInt8(ascii: "r")) where bytes.elementsEqual("repo".utf8): self = .repository
+            case (1, UInt8(ascii: "n")): self = .childCount
+            case (2, UInt8(ascii: "o")) where text[1] == UInt8(ascii: "p"): self = .operation
+            case (2, UInt8(ascii: "a")) where text[1] == UInt8(ascii: "t"): self = .at
+            case (3, UInt8(ascii: "r")) where text[1] == UInt8(ascii: "e") && text[2] == UInt8(ascii: "f"): self = .reference
+            case (4, UInt8(ascii: "s")) where text.spells("size"): self = .size
+            case (4, UInt8(ascii: "r")) where text.spells("repo"): self = .repository
+            case (4, UInt8(ascii: "t")) where text.spells("type"): self = .mediaType
+            case (4, UInt8(ascii: "k")) where text.spells("kids"): self = .children
+            case (7, UInt8(ascii: "s")) where text.spells("subject"): self = .subject
             default: return nil
             }
         }
     }
 
-    enum Value {
-        case text(UnsafeRawBufferPointer)
-        case number(Int64)
+    private let bytes: UnsafeRawBufferPointer
+    private var position = 0
+    private var seen = 0
+
+    init(_ bytes: UnsafeRawBufferPointer) {
+        self.bytes = bytes
     }
 
-    /// Hands over each member; false when the line is not plain, or `member` does not want one.
-    static func read(_ line: UnsafeRawBufferPointer, _ member: (Key, Value) -> Bool) -> Bool {
-        guard line.first == UInt8(ascii: "{") else { return false }
-        var position = 1
-        var seen = 0
-        while true {
-            guard let keyBytes = Self.text(line, &position), let key = Key(keyBytes), seen & 1 << key.rawValue == 0,
-                Self.take(UInt8(ascii: ":"), line, &position), let value = Self.value(line, &position)
-            else { return false }
-            seen |= 1 << key.rawValue
-            if key == .checksum { return Self.take(UInt8(ascii: "}"), line, &position) && position == line.count }
-            guard member(key, value), Self.take(UInt8(ascii: ","), line, &position) else { return false }
-        }
+    /// The next key, whose value has to be taken before the one after it; nil for one that is unknown or was there already.
+    mutating func key() -> Key? {
+        guard self.take(self.seen == 0 ? UInt8(ascii: "{") : UInt8(ascii: ",")), let key = self.text().flatMap(Key.init),
+            self.seen & 1 << key.rawValue == 0, self.take(UInt8(ascii: ":"))
+        else { return nil }
+        self.seen |= 1 << key.rawValue
+        return key
     }
 
-    private static func take(_ byte: UInt8, _ line: UnsafeRawBufferPointer, _ position: inout Int) -> Bool {
-        guard position < line.count, line[position] == byte else { return false }
-        position += 1
-        return true
+    /// Takes the checksum's value; whether the line ends behind it.
+    mutating func ends() -> Bool {
+        self.text() != nil && self.take(UInt8(ascii: "}")) && self.position == self.bytes.count
     }
 
     /// A text without escapes.
-    private static func text(_ line: UnsafeRawBufferPointer, _ position: inout Int) -> UnsafeRawBufferPointer? {
-        guard Self.take(UInt8(ascii: "\""), line, &position) else { return nil }
-        let start = position
-        while position < line.count, line[position] != UInt8(ascii: "\"") {
-            if line[position] == UInt8(ascii: "\\") { return nil }
-            position += 1
+    mutating func text() -> UnsafeRawBufferPointer? {
+        guard self.take(UInt8(ascii: "\"")) else { return nil }
+        let start = self.position
+        while self.position < self.bytes.count {
+            switch self.bytes[self.position] {
+            case UInt8(ascii: "\""):
+                self.position += 1
+                return UnsafeRawBufferPointer(rebasing: self.bytes[start..<self.position - 1])
+            case UInt8(ascii: "\\"): return nil
+            default: self.position += 1
+            }
         }
-        guard position < line.count else { return nil }
-        position += 1
-        return UnsafeRawBufferPointer(rebasing: line[start..<position - 1])
+        return nil
     }
 
-    private static func value(_ line: UnsafeRawBufferPointer, _ position: inout Int) -> Value? {
-        guard position < line.count else { return nil }
-        if line[position] == UInt8(ascii: "\"") { return Self.text(line, &position).map { .text($0) } }
-        let start = position
+    mutating func digest() -> Digest? {
+        guard self.take(UInt8(ascii: "\"")) else { return nil }
+        return self.digest(ofLength: 71) ?? self.digest(ofLength: 135)
+    }
+
+    private mutating func digest(ofLength length: Int) -> Digest? {
+        let end = self.position + length
+        guard end < self.bytes.count, self.bytes[end] == UInt8(ascii: "\""),
+            let digest = Digest(parsing: UnsafeRawBufferPointer(rebasing: self.bytes[self.position..<end]))
+        else { return nil }
+        self.position = end + 1
+        return digest
+    }
+
+    mutating func number() -> Int64? {
+        let start = self.position
         var number: Int64 = 0
-        // Eighteen digits fit; anything longer, or signed, is for the general reader.
-        while position < line.count, position - start < 18, (0x30...0x39).contains(line[position]) {
-            number = number * 10 + Int64(line[position] - 0x30)
-            position += 1
+        while self.position < self.bytes.count, self.position - start < 18 {
+            let digit = self.bytes[self.position] &- UInt8(ascii: "0")
+            guard digit < 10 else { break }
+            number = number &* 10 &+ Int64(digit)
+            self.position += 1
         }
-        guard position > start, line[start] != UInt8(ascii: "0") || position - start == 1 else { return nil }
-        return .number(number)
+        guard self.position > start, self.bytes[start] != UInt8(ascii: "0") || self.position - start == 1 else { return nil }
+        return number
+    }
+
+    /// `[["layer","sha256:…",123,"linux/amd64"],…]`, the platform being optional; there are probably `expected` of them.
+    mutating func edges(expected: Int64?) -> [Edge]? {
+        guard self.take(UInt8(ascii: "[")) else { return nil }
+        var edges: [Edge] = []
+        if self.take(UInt8(ascii: "]")) { return edges }
+        // No more than a line can hold, whatever it says.
+        edges.reserveCapacity(min(Int(expected ?? 0), JournalLine.maximumLength / 80))
+        while true {
+            guard let edge = self.edge() else { return nil }
+            edges.append(edge)
+            if self.take(UInt8(ascii: "]")) { return edges }
+            guard self.take(UInt8(ascii: ",")) else { return nil }
+        }
+    }
+
+    private mutating func edge() -> Edge? {
+        guard self.take(UInt8(ascii: "[")), let role = self.text().flatMap(Manifest.Role.init(spelledAs:)),
+            self.take(UInt8(ascii: ",")), let digest = self.digest(),
+            self.take(UInt8(ascii: ",")), let size = self.number()
+        else { return nil }
+        var platform: String?
+        if self.take(UInt8(ascii: ",")) {
+            guard let text = self.text() else { return nil }
+            platform = String(decoding: text, as: UTF8.self)
+        }
+        guard self.take(UInt8(ascii: "]")) else { return nil }
+        return Edge(role: role, digest: digest, size: size, platform: platform)
+    }
+
+    private mutating func take(_ byte: UInt8) -> Bool {
+        guard self.position < self.bytes.count, self.bytes[self.position] == byte else { return false }
+        self.position += 1
+        return true
     }
 }
 
-/// Repositories by the bytes of their names: a journal names each of them many times.
-final class RepositoryNames {
-    private var known: [UInt64: (bytes: [UInt8], repository: QualifiedRepository)] = [:]
+extension Manifest.Role {
+    fileprivate init?(spelledAs text: UnsafeRawBufferPointer) {
+        switch text.first {
+        case UInt8(ascii: "l") where text.spells("layer"): self = .layer
+        case UInt8(ascii: "m") where text.spells("manifest"): self = .manifest
+        case UInt8(ascii: "c") where text.spells("config"): self = .config
+        case UInt8(ascii: "f") where text.spells("foreign"): self = .foreignLayer
+        case UInt8(ascii: "b") where text.spells("blob"): self = .blob
+        default: return nil
+        }
+    }
+}
 
-    /// The repository of a name; nil when the name is malformed.
-    func repository(_ bytes: UnsafeRawBufferPointer) -> QualifiedRepository? {
-        var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-        for byte in bytes { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-        if let entry = self.known[hash], entry.bytes.count == bytes.count, entry.bytes.elementsEqual(bytes) {
-            return entry.repository
+extension UnsafeRawBufferPointer {
+    func spells(_ text: StaticString) -> Bool {
+        text.withUTF8Buffer { self.isEqual(to: UnsafeRawBufferPointer($0)) }
+    }
+
+    func isEqual(to other: UnsafeRawBufferPointer) -> Bool {
+        guard self.count == other.count, let base = self.baseAddress, let otherBase = other.baseAddress else {
+            return self.count == other.count
         }
-        do {
-            let repository = try QualifiedRepository(parsing: String(decoding: bytes, as: UTF8.self))
-            self.known[hash] = (Array(bytes), repository)
-            return repository
-        } catch {
-            return nil  // the line makes no sense, and is treated so
-        }
+        return memcmp(base, otherBase, self.count) == 0
     }
 }

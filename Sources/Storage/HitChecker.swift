@@ -11,7 +11,7 @@ final class HitChecker: Sendable {
     static let immediate: Int64 = 1 << 20
 
     private struct State {
-        var checked: Set<Digest> = []
+        var checked: [Digest: ContinuousClock.Instant] = [:]
         var queue: [Digest] = []
         var isRunning = false
     }
@@ -19,14 +19,18 @@ final class HitChecker: Sendable {
     private let state = Mutex(State())
 
     /// Notes that content is right.
-    func note(_ digest: Digest) { self.state.withLock { _ = $0.checked.insert(digest) } }
+    func note(_ digest: Digest) { self.state.withLock { $0.checked[digest] = .now } }
 
-    func isChecked(_ digest: Digest) -> Bool { self.state.withLock { $0.checked.contains(digest) } }
+    func isChecked(_ digest: Digest) -> Bool { self.lastCheck(of: digest) != nil }
+
+    /// When this process hashed content, or began to.
+    func lastCheck(of digest: Digest) -> ContinuousClock.Instant? { self.state.withLock { $0.checked[digest] } }
 
     /// Queues content for a check; true when a job has to be started.
     func enqueue(_ digest: Digest) -> Bool {
         self.state.withLock { state in
-            guard state.checked.insert(digest).inserted else { return false }
+            guard state.checked[digest] == nil else { return false }
+            state.checked[digest] = .now
             state.queue.append(digest)
             defer { state.isRunning = true }
             return !state.isRunning
@@ -45,5 +49,5 @@ final class HitChecker: Sendable {
     }
 
     /// Forgets content that is no longer stored, so that what takes its place is looked at again.
-    func forget(_ digest: Digest) { self.state.withLock { _ = $0.checked.remove(digest) } }
+    func forget(_ digest: Digest) { self.state.withLock { _ = $0.checked.removeValue(forKey: digest) } }
 }

@@ -34,6 +34,10 @@ package final class Journal: Sendable {
         /// The time for that sync has come.
         var isSyncDue = false
         var isClosed = false
+        /// Changes whose lines may be written and which the snapshot does not have yet.
+        var unapplied = 0
+        /// Those who wait for a compaction.
+        var compactionWaiters: [@Sendable ((any Error)?) -> Void] = []
         var dropped = 0
         var failure: StorageError?
     }
@@ -79,6 +83,17 @@ package final class Journal: Sendable {
                 descriptor: descriptor, generation: generation, nextSequence: lastSequence + 1, size: size, liveSize: liveSize))
     }
 
+    /// A journal that is never written: what is noted is forgotten, what is to be durable is refused.
+    convenience init(
+        readOnly root: StoreRoot, storeID: String, reason: String, size: Int64, pool: NIOThreadPool, loop: any EventLoop,
+        logger: Logger
+    ) {
+        self.init(
+            root: root, storeID: storeID, descriptor: -1, generation: 0, lastSequence: 0, size: size, liveSize: size, pool: pool,
+            loop: loop, logger: logger, snapshot: { _ in })
+        self.state.withLock { $0.failure = StorageError(.readOnly, reason) }
+    }
+
     deinit {
         self.file.withLock { file in
             if file.descriptor >= 0 { Glibc.close(file.descriptor) }
@@ -93,10 +108,17 @@ package final class Journal: Sendable {
 
     /// Queues records that a power cut may lose; they are written at once, so that a killed process loses none that was
     /// written, and synced within about 200 ms. Never blocks, never fails.
-    package func note(_ records: JournalRecord...) {
+    package func note(_ records: JournalRecord...) { self.note(records) { true } }
+
+    /// As `note`, for a record whose place among the others matters: what `apply` changes is seen by nobody whose record then comes
+    /// before this one. `apply` is quick and says false when there is nothing to be noted after all.
+    @discardableResult
+    func note(_ records: [JournalRecord], applying apply: () -> Bool) -> Bool {
         let lines = records.flatMap { $0.payloads() }
+        var isApplied = false
         let action = self.state.withLock { state -> Action in
-            guard !state.isClosed, state.failure == nil else { return .none }
+            isApplied = apply()
+            guard isApplied, !state.isClosed, state.failure == nil else { return .none }
             guard state.lines.count + lines.count <= Self.queueLimit else {
                 state.dropped += lines.count
                 return .none
@@ -108,19 +130,21 @@ package final class Journal: Sendable {
             return .startFlush
         }
         self.perform(action)
+        return isApplied
     }
 
     /// Appends records and returns when they are durable.
     package func append(_ records: [JournalRecord]) async throws {
-        let lines = records.flatMap { $0.payloads() }
         try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
-            self.append(lines) { error in
+            self.append(records) { error in
                 if let error { continuation.resume(throwing: error) } else { continuation.resume() }
             }
         }
     }
 
-    private func append(_ lines: [[UInt8]], then resume: @escaping @Sendable ((any Error)?) -> Void) {
+    /// As `append`, with a call when they are durable.
+    func append(_ records: [JournalRecord], then resume: @escaping @Sendable ((any Error)?) -> Void) {
+        let lines = records.flatMap { $0.payloads() }
         let refusal = self.state.withLock { state -> (error: StorageError?, action: Action) in
             if state.isClosed { return (StorageError(.io, "the store is being closed"), .none) }
             if let failure = state.failure { return (failure, .none) }
@@ -135,8 +159,39 @@ package final class Journal: Sendable {
         self.perform(refusal.action)
     }
 
+    /// Runs a change that is durable before it is applied. No file is written anew in between: the new one would lack the line, which the
+    /// old one had, and what the line says, which the snapshot does not have yet.
+    func changing<T>(_ body: () throws -> T) rethrows -> T {
+        self.state.withLock { $0.unapplied += 1 }
+        defer {
+            let action = self.state.withLock { state -> Action in
+                state.unapplied -= 1
+                guard state.unapplied == 0, !state.compactionWaiters.isEmpty, !state.isFlushing else { return .none }
+                state.isFlushing = true
+                return .startFlush
+            }
+            self.perform(action)
+        }
+        return try body()
+    }
+
+    /// Writes the present state to a new file, however little of the old one is dead, and calls back when that is durable.
+    func compact(then resume: @escaping @Sendable ((any Error)?) -> Void) {
+        let refusal = self.state.withLock { state -> (error: StorageError?, action: Action) in
+            if state.isClosed { return (StorageError(.io, "the store is being closed"), .none) }
+            if let failure = state.failure { return (failure, .none) }
+            state.compactionWaiters.append(resume)
+            guard !state.isFlushing else { return (nil, .none) }
+            state.isFlushing = true
+            return (nil, .startFlush)
+        }
+        if let error = refusal.error { resume(error) }
+        self.perform(refusal.action)
+    }
+
     /// Writes what waits and ends; later records are refused.
     package func close() async {
+        if self.failure?.code == .readOnly { return }
         do {
             try await self.append([])
         } catch {
@@ -188,7 +243,7 @@ package final class Journal: Sendable {
                         guard fdatasync(file.descriptor) == 0 else { throw StorageError(.current, "sync the journal") }
                         self.noteSynced()
                     }
-                    try self.compactIfDue(&file)
+                    try self.compactIfAskedOrDue(&file)
                 } catch let error as StorageError {
                     self.logger.error("The journal could not be written", metadata: ["error": "\(error)"])
                     self.fail(error)
@@ -205,7 +260,8 @@ package final class Journal: Sendable {
     private func takeBatch() -> (lines: [[UInt8]], syncs: Bool)? {
         let (batch, setsTimer) = self.state.withLock { state -> ((lines: [[UInt8]], syncs: Bool)?, Bool) in
             let syncs = !state.waiters.isEmpty || state.isSyncDue
-            guard !state.lines.isEmpty || syncs else {
+            let isCompactionAsked = !state.compactionWaiters.isEmpty && state.unapplied == 0
+            guard !state.lines.isEmpty || syncs || isCompactionAsked else {
                 state.isFlushing = false
                 let setsTimer = state.isUnsynced && !state.isTimerSet
                 if setsTimer { state.isTimerSet = true }
@@ -228,7 +284,7 @@ package final class Journal: Sendable {
         guard !lines.isEmpty else { return }
         var bytes: [UInt8] = []
         for payload in lines {
-            bytes += JournalLine.encode(generation: file.generation, sequence: file.nextSequence, payload: payload)
+            JournalLine.append(generation: file.generation, sequence: file.nextSequence, payload: payload, to: &bytes)
             file.nextSequence += 1
         }
         do {
@@ -269,19 +325,41 @@ package final class Journal: Sendable {
             state.isUnsynced = false
             state.isSyncDue = false
             state.lines = []
-            defer { state.waiters = [] }
-            return state.waiters
+            defer {
+                state.waiters = []
+                state.compactionWaiters = []
+            }
+            return state.waiters.map(\.resume) + state.compactionWaiters
         }
-        for waiter in waiters { waiter.resume(error) }
+        for resume in waiters { resume(error) }
     }
 
     // MARK: - Whole files
 
-    /// Compacts at twice the live size, not below 1 MiB, and at most once a minute.
-    private func compactIfDue(_ file: inout File) throws(StorageError) {
-        guard file.size > max(1 << 20, 2 * file.liveSize), file.compactedAt.map({ $0.duration(to: .now) > .seconds(60) }) ?? true
-        else { return }
+    /// Compacts when somebody waits for it, and at twice the live size, not below 1 MiB, and at most once a minute.
+    ///
+    /// What is queued from here on comes behind the snapshot, so that only changes that wait to be applied keep it from being made.
+    private func compactIfAskedOrDue(_ file: inout File) throws(StorageError) {
+        let isDue =
+            file.size > max(1 << 20, 2 * file.liveSize)
+            && (file.compactedAt.map { $0.duration(to: .now) > .seconds(60) } ?? true)
+        let (mayCompact, waiters) = self.state.withLock { state -> (Bool, [@Sendable ((any Error)?) -> Void]) in
+            guard state.unapplied == 0, isDue || !state.compactionWaiters.isEmpty else { return (false, []) }
+            defer { state.compactionWaiters = [] }
+            return (true, state.compactionWaiters)
+        }
+        guard mayCompact else { return }
         file.compactedAt = .now
+        do {
+            try self.compactIfThereIsRoom(&file)
+        } catch {
+            for resume in waiters { resume(error) }
+            throw error
+        }
+        for resume in waiters { resume(nil) }
+    }
+
+    private func compactIfThereIsRoom(_ file: inout File) throws(StorageError) {
         do {
             try self.compact(&file)
         } catch let error where error.code == .full {
@@ -312,8 +390,12 @@ package final class Journal: Sendable {
     /// Writes everything to a new file; false when that fails, too, and will be tried again.
     private func recover(_ file: inout File) -> Bool {
         // From here on lines queue again: what the snapshot has passed already comes behind it.
-        self.state.withLock { $0.failure = nil }
-        do {
+        let (isChanging, failure) = self.state.withLock { state -> (Bool, StorageError?) in
+            defer { state.failure = nil }
+            return (state.unapplied > 0, state.failure)
+        }
+        do throws(StorageError) {
+            if isChanging, let failure { throw failure }
             try self.compact(&file)
             self.logger.notice("The journal was written anew and is durable again")
             return true

@@ -48,8 +48,14 @@ enum JournalCompaction {
         sequence = 0
         try snapshot { record in
             for payload in record.payloads() {
+                let start = buffer.count
+                JournalLine.append(generation: generation, sequence: sequence + 1, payload: payload, to: &buffer)
+                // Only a newer version's line can be as long as that, by a number that has grown; it would be damage.
+                guard buffer.count - start <= JournalLine.maximumLength else {
+                    buffer.removeLast(buffer.count - start)
+                    continue
+                }
                 sequence += 1
-                buffer += JournalLine.encode(generation: generation, sequence: sequence, payload: payload)
             }
             if buffer.count > 1 << 18 {
                 try buffer.withUnsafeBytes { try descriptor.writeAll($0, to: StoreLayout.newJournal) }
@@ -59,5 +65,15 @@ enum JournalCompaction {
         }
         try buffer.withUnsafeBytes { try descriptor.writeAll($0, to: StoreLayout.newJournal) }
         return (sequence, size + Int64(buffer.count))
+    }
+
+    /// Keeps a damaged journal as `.bad-<generation>` next to what will replace it, and one older such file at most.
+    static func keepAside(generation: Int64, in root: StoreRoot) throws {
+        let prefix = "\(StoreLayout.journal).bad-"
+        let others = try root.entries(of: nil).filter { $0.hasPrefix(prefix) }.compactMap { Int64($0.dropFirst(prefix.count)) }
+        for other in others.filter({ $0 != generation }).sorted().dropLast() { try root.remove(StoreLayout.badJournal(other)) }
+        try root.remove(StoreLayout.badJournal(generation))
+        // A link, not a rename: the damaged file stays in place until the new one replaces it.
+        _ = try root.link(StoreLayout.journal, to: StoreLayout.badJournal(generation))
     }
 }

@@ -1,3 +1,4 @@
+import CLinux
 import CZlib
 import OCI
 
@@ -13,22 +14,42 @@ package enum JournalLine {
 
     /// A whole line with LF.
     package static func encode(generation: Int64, sequence: Int64, payload: [UInt8]) -> [UInt8] {
-        Self.seal(Array("{\"g\":\(generation),\"q\":\(sequence),".utf8) + payload)
+        var line: [UInt8] = []
+        line.reserveCapacity(payload.count + 64)
+        Self.append(generation: generation, sequence: sequence, payload: payload, to: &line)
+        return line
+    }
+
+    /// Appends a whole line with LF.
+    static func append(generation: Int64, sequence: Int64, payload: [UInt8], to lines: inout [UInt8]) {
+        let start = lines.count
+        lines += "{\"g\":".utf8
+        lines.append(decimal: generation)
+        lines += ",\"q\":".utf8
+        lines.append(decimal: sequence)
+        lines.append(UInt8(ascii: ","))
+        lines += payload
+        Self.seal(&lines, from: start)
     }
 
     /// The first line of a file. `live` is the size in bytes that the file had when it was last written as a whole.
     package static func header(generation: Int64, store: String, live: Int64) -> [UInt8] {
-        Self.seal(
-            Array(
-                "{\"amargo\":\"journal\",\"format\":1,\"minReader\":1,\"g\":\(generation),\"store\":\"\(store)\",\"live\":\(live)"
-                    .utf8))
+        var line = Array(
+            "{\"amargo\":\"journal\",\"format\":1,\"minReader\":1,\"g\":\(generation),\"store\":\"\(store)\",\"live\":\(live)"
+                .utf8)
+        Self.seal(&line, from: 0)
+        return line
     }
 
-    private static func seal(_ body: [UInt8]) -> [UInt8] {
-        let checksum = body.withUnsafeBytes { Self.checksum($0) }
-        let hex = String(checksum, radix: 16)
-        return body + Array(",\"c\":\"".utf8) + Array(String(repeating: "0", count: 8 - hex.count).utf8) + Array(hex.utf8)
-            + Array("\"}\n".utf8)
+    /// Appends the checksum of what follows `start`, and ends the line.
+    private static func seal(_ lines: inout [UInt8], from start: Int) {
+        let checksum = lines.withUnsafeBytes { Self.checksum(UnsafeRawBufferPointer(rebasing: $0[start...])) }
+        lines += ",\"c\":\"".utf8
+        for shift in stride(from: 28, through: 0, by: -4) {
+            let nibble = UInt8(truncatingIfNeeded: checksum >> UInt32(shift)) & 0xF
+            lines.append(nibble + (nibble < 10 ? UInt8(ascii: "0") : UInt8(ascii: "a") - 10))
+        }
+        lines += "\"}\n".utf8
     }
 
     /// Whether a line, without its LF, is whole and undamaged.
@@ -36,7 +57,9 @@ package enum JournalLine {
         guard line.count > Self.suffixLength, line.count < Self.maximumLength, line[0] == UInt8(ascii: "{") else { return false }
         let bodyLength = line.count - Self.suffixLength
         let suffix = UnsafeRawBufferPointer(rebasing: line[bodyLength...])
-        guard suffix[..<6].elementsEqual(",\"c\":\"".utf8), suffix[14...].elementsEqual("\"}".utf8) else { return false }
+        guard UnsafeRawBufferPointer(rebasing: suffix[..<6]).spells(",\"c\":\""), suffix[14] == UInt8(ascii: "\""),
+            suffix[15] == UInt8(ascii: "}")
+        else { return false }
         var stored: UInt32 = 0
         for byte in suffix[6..<14] {
             switch byte {
@@ -46,11 +69,29 @@ package enum JournalLine {
             }
         }
         guard stored == Self.checksum(UnsafeRawBufferPointer(rebasing: line[..<bodyLength])) else { return false }
-        return line.allSatisfy { (0x20..<0x7F).contains($0) }
+        return Self.isPrintable(line)
     }
 
-    private static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
-        UInt32(truncatingIfNeeded: crc32(0, bytes.bindMemory(to: UInt8.self).baseAddress, uInt(bytes.count)))
+    /// Whether all bytes of a line, which has eight at least, are in 0x20...0x7E: eight at a time, the last ones perhaps twice.
+    private static func isPrintable(_ line: UnsafeRawBufferPointer) -> Bool {
+        guard line.count >= 8 else { return false }
+        var offset = 0
+        while true {
+            let bytes = line.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
+            // The high bit of a byte is set by itself, by borrowing below 0x20, or by carrying from 0x7F.
+            let marks = bytes | (bytes &- 0x2020_2020_2020_2020) | (bytes &+ 0x0101_0101_0101_0101)
+            guard marks & 0x8080_8080_8080_8080 == 0 else { return false }
+            if offset == line.count - 8 { return true }
+            offset = min(offset + 8, line.count - 8)
+        }
+    }
+
+    static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+        let text = bytes.bindMemory(to: UInt8.self)
+        var checksum: UInt32 = 0
+        let done = clinux_crc32(text.baseAddress, text.count, &checksum)
+        return UInt32(
+            truncatingIfNeeded: crc32(uLong(checksum), text.baseAddress?.advanced(by: done), uInt(text.count - done)))
     }
 
     package struct Header: Hashable, Sendable {
@@ -87,7 +128,7 @@ package enum JournalLine {
 }
 
 /// An intact line as its fields. Fields of all operations share the struct: a line has few of them.
-package struct JournalEntry: Sendable {
+package struct JournalEntry: Hashable, Sendable {
     package private(set) var generation: Int64 = -1
     package private(set) var sequence: Int64 = -1
     package private(set) var isRequired = false
@@ -104,51 +145,75 @@ package struct JournalEntry: Sendable {
 
     package enum Meaning: Sendable {
         case record(JournalRecord)
-        /// Children that belong to a manifest whose line comes later.
-        case edges(Digest, [Edge])
+        /// Children that belong to a manifest whose line comes later, and how many of its children came before these.
+        case edges(Digest, [Edge], position: Int64?)
     }
 
-    /// Parses an intact line; nil when it is no journal entry or a known operation lacks what it needs.
-    package init?(parsing line: UnsafeRawBufferPointer) { self.init(parsing: line, names: RepositoryNames()) }
+    init() {}
 
-    init?(parsing line: UnsafeRawBufferPointer, names: RepositoryNames) {
-        var flat = JournalEntry()
-        if FlatLine.read(line, { flat.take($0, $1, names) }), flat.generation >= 0, flat.sequence > 0 {
-            self = flat
-            return
+    /// Parses an intact line; nil when it is no journal entry.
+    package init?(parsing line: UnsafeRawBufferPointer) {
+        var names = JournalNames()
+        guard self.read(line, names: &names) else { return nil }
+    }
+
+    /// Becomes what an intact line says; false when it is no journal entry.
+    mutating func read(_ line: UnsafeRawBufferPointer, names: inout JournalNames) -> Bool {
+        self = JournalEntry()
+        if self.read(plain: line, names: &names) { return true }
+        self = JournalEntry()
+        return self.read(any: line)
+    }
+
+    /// Reads a line of the form that this version writes; false when it has another, which says nothing of its worth.
+    mutating func read(plain bytes: UnsafeRawBufferPointer, names: inout JournalNames) -> Bool {
+        var line = FlatLine(bytes)
+        while let key = line.key() {
+            if key == .checksum { return line.ends() && self.isNumbered }
+            guard self.take(key, &line, &names) else { return false }
         }
+        return false
+    }
+
+    /// Reads any line that is JSON.
+    mutating func read(any line: UnsafeRawBufferPointer) -> Bool {
         do {
-            var entry = JournalEntry()
             try JSONReader.read(validated: line) { reader in
-                try reader.object { reader, key in try entry.read(key, &reader) }
+                try reader.object { reader, key in try self.read(key, &reader) }
             }
-            guard entry.generation >= 0, entry.sequence > 0 else { return nil }
-            self = entry
+            return self.isNumbered
         } catch {
-            return nil
+            return false
         }
     }
 
-    private init() {}
+    private var isNumbered: Bool { self.generation >= 0 && self.sequence > 0 }
 
-    /// Takes a plain member; false when it needs the general reader, which also says what is wrong.
-    private mutating func take(_ key: FlatLine.Key, _ value: FlatLine.Value, _ names: RepositoryNames) -> Bool {
-        switch (key, value) {
-        case (.generation, .number(let number)): self.generation = number
-        case (.sequence, .number(let number)): self.sequence = number
-        case (.size, .number(let number)): self.size = number
-        case (.at, .number(let number)): self.at = number
-        case (.operation, .text(let text)): self.operation = String(decoding: text, as: UTF8.self)
-        case (.reference, .text(let text)): self.reference = String(decoding: text, as: UTF8.self)
-        case (.digest, .text(let text)):
-            guard let digest = Digest(sha256: text) else { return false }
-            self.digest = digest
-        case (.repository, .text(let text)):
-            guard let repository = names.repository(text) else { return false }
-            self.repository = repository
-        default: return false
+    private mutating func take(_ key: FlatLine.Key, _ line: inout FlatLine, _ names: inout JournalNames) -> Bool {
+        func set<T>(_ field: inout T, _ value: T?) -> Bool {
+            guard let value else { return false }
+            field = value
+            return true
         }
-        return true
+        func set<T>(_ field: inout T?, _ value: T?) -> Bool {
+            field = value
+            return value != nil
+        }
+        switch key {
+        case .generation: return set(&self.generation, line.number())
+        case .sequence: return set(&self.sequence, line.number())
+        case .operation: return set(&self.operation, line.text().map { String(decoding: $0, as: UTF8.self) })
+        case .digest: return set(&self.digest, line.digest())
+        case .subject: return set(&self.subject, line.digest())
+        case .repository: return set(&self.repository, line.text().flatMap { names.repositories.value(of: $0) })
+        case .reference: return set(&self.reference, line.text().map { String(decoding: $0, as: UTF8.self) })
+        case .mediaType: return set(&self.mediaType, line.text().flatMap { names.mediaTypes.value(of: $0) })
+        case .size: return set(&self.size, line.number())
+        case .at: return set(&self.at, line.number())
+        case .childCount: return set(&self.childCount, line.number())
+        case .children: return set(&self.edges, line.edges(expected: self.childCount))
+        case .checksum: return false
+        }
     }
 
     private mutating func read(_ key: String, _ reader: inout JSONReader) throws {
@@ -180,10 +245,11 @@ package struct JournalEntry: Sendable {
             guard let size = self.size, size >= 0 else { return nil }
             return .record(.blob(digest, size: size, repository: repository, at: self.at))
         case ("edges", let digest?, _):
-            return .edges(digest, self.edges)
+            return .edges(digest, self.edges, position: self.childCount)
         case ("manifest", let digest?, let repository):
             guard let size = self.size, size >= 0, let mediaType = self.mediaType else { return nil }
-            let children = earlierEdges(digest) + self.edges
+            let earlier = earlierEdges(digest)
+            let children = earlier.isEmpty ? self.edges : earlier + self.edges
             // With an edge line lost, the manifest is just content; its bytes tell the rest when it is asked for.
             guard Int64(children.count) == self.childCount else {
                 return .record(.blob(digest, size: size, repository: repository, at: self.at))
@@ -197,15 +263,29 @@ package struct JournalEntry: Sendable {
         case ("untag", _, let repository?):
             guard let tag = self.tag else { return nil }
             return .record(.untag(tag, repository))
+        case ("unlink", let digest?, let repository?): return .record(.unlink(digest, repository))
+        case ("pin", _, let repository?):
+            guard let name = self.name else { return nil }
+            return .record(.pin(name, repository, at: self.at))
+        case ("unpin", _, let repository?):
+            guard let name = self.name else { return nil }
+            return .record(.unpin(name, repository))
         case ("use", let digest?, _): return .record(.use(digest, at: self.at))
         case ("delete", let digest?, _): return .record(.delete(digest))
         case ("deleted", let digest?, _): return .record(.deleted(digest))
         case ("blob", _, _), ("edges", _, _), ("manifest", _, _), ("link", _, _), ("tag", _, _), ("untag", _, _), ("use", _, _),
-            ("delete", _, _), ("deleted", _, _):
+            ("delete", _, _), ("deleted", _, _), ("unlink", _, _), ("pin", _, _), ("unpin", _, _):
             return nil
         default:
-            return .record(.unknown(payload: Self.payload(of: line), required: self.isRequired))
+            guard !self.operation.isEmpty, let payload = self.payload(of: line) else { return nil }
+            return .record(.unknown(payload: payload, required: self.isRequired))
         }
+    }
+
+    /// A tag or a digest.
+    private var name: Reference? {
+        guard let reference = self.reference else { return nil }
+        return try? Reference(parsing: reference)  // a text that is neither makes the line senseless, which nil says
     }
 
     private var tag: Tag? {
@@ -213,15 +293,12 @@ package struct JournalEntry: Sendable {
         return try? Tag(parsing: reference)  // a text that is no tag makes the line senseless, which nil says
     }
 
-    /// The members behind `g` and `q`, as this version writes them, so that an unknown line can be written again.
-    private static func payload(of line: UnsafeRawBufferPointer) -> [UInt8] {
-        let body = line[..<(line.count - JournalLine.suffixLength)]
-        var commas = 0
-        for (index, byte) in zip(body.indices, body) where byte == UInt8(ascii: ",") {
-            commas += 1
-            if commas == 2 { return Array(body[body.index(after: index)...]) }
-        }
-        return []
+    /// The members behind `g` and `q`, so that an unknown line can be written again; nil when it does not begin with those.
+    private func payload(of line: UnsafeRawBufferPointer) -> [UInt8]? {
+        let start = "{\"g\":\(self.generation),\"q\":\(self.sequence),".utf8
+        let end = line.count - JournalLine.suffixLength
+        guard start.count < end, line[..<start.count].elementsEqual(start) else { return nil }
+        return Array(line[start.count..<end])
     }
 }
 

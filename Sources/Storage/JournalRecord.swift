@@ -10,10 +10,15 @@ package enum JournalRecord: Hashable, Sendable {
     case manifest(Digest, ManifestFacts, size: Int64, repository: QualifiedRepository?, at: Int64)
     /// A repository holds content that is stored already.
     case link(Digest, QualifiedRepository)
+    /// A repository no longer holds content, which others do.
+    case unlink(Digest, QualifiedRepository)
     /// A tag, and when its upstream last confirmed it (Unix seconds).
     case tag(Tag, QualifiedRepository, Digest, fetchedAt: Int64)
     /// The upstream no longer has the tag.
     case untag(Tag, QualifiedRepository)
+    /// What this name stands for is not to be removed to make room; since when (Unix seconds).
+    case pin(Reference, QualifiedRepository, at: Int64)
+    case unpin(Reference, QualifiedRepository)
     /// A manifest was last pulled at this time (Unix seconds).
     case use(Digest, at: Int64)
     /// Content is about to be removed; replay finishes what this began.
@@ -27,22 +32,27 @@ package enum JournalRecord: Hashable, Sendable {
 /// What the catalog knows of a manifest without its bytes.
 package struct ManifestFacts: Hashable, Sendable {
     package let mediaType: MediaType
-    package let children: [Edge]
     package let subject: Digest?
+    private let packed: PackedEdges
+
+    /// What it refers to, in its order. Made anew each time.
+    package var children: [Edge] { self.packed.edges }
+
+    /// A child by its digest.
+    package func child(_ digest: Digest) -> Edge? { self.packed.first(digest) }
 
     package init(mediaType: MediaType, children: [Edge], subject: Digest?) {
         self.mediaType = mediaType
-        self.children = children
+        self.packed = PackedEdges(children)
         self.subject = subject
     }
 
     package init(_ manifest: Manifest) {
-        self.mediaType = manifest.mediaType
-        self.children = manifest.children.map { child in
+        let children = manifest.children.map { child in
             let platform = child.role == .manifest ? child.descriptor.platform?.description : nil
             return Edge(role: child.role, digest: child.descriptor.digest, size: child.descriptor.size, platform: platform)
         }
-        self.subject = manifest.subject?.digest
+        self.init(mediaType: manifest.mediaType, children: children, subject: manifest.subject?.digest)
     }
 }
 
@@ -87,6 +97,12 @@ extension JournalRecord {
             ]
         case .untag(let tag, let repository):
             [JournalMembers("untag").with("repo", repository).with("ref", tag.description).bytes]
+        case .unlink(let digest, let repository):
+            [JournalMembers("unlink").with("d", digest).with("repo", repository).bytes]
+        case .pin(let reference, let repository, let at):
+            [JournalMembers("pin").with("repo", repository).with("ref", reference.description).with("at", at).bytes]
+        case .unpin(let reference, let repository):
+            [JournalMembers("unpin").with("repo", repository).with("ref", reference.description).bytes]
         case .use(let digest, let at): [JournalMembers("use").with("d", digest).with("at", at).bytes]
         case .delete(let digest): [JournalMembers("delete").with("d", digest).bytes]
         case .deleted(let digest): [JournalMembers("deleted").with("d", digest).bytes]
@@ -97,57 +113,138 @@ extension JournalRecord {
     private static func manifestPayloads(
         _ digest: Digest, _ facts: ManifestFacts, size: Int64, repository: QualifiedRepository?, at: Int64
     ) -> [[UInt8]] {
-        var chunks: [[UInt8]] = []
-        var chunk: [UInt8] = []
-        for edge in facts.children {
-            var text = "[\"\(edge.role.rawValue)\",\"\(edge.digest)\",\(edge.size)"
-            if let platform = edge.platform, platform.utf8.count <= 128 { text += ",\(JSONText.quoted(platform))" }
-            text += "]"
-            if chunk.count + text.utf8.count > Self.edgeBudget {
-                chunks.append(chunk)
-                chunk = []
-            }
-            if !chunk.isEmpty { chunk.append(UInt8(ascii: ",")) }
-            chunk += text.utf8
+        var payloads: [[UInt8]] = []
+        var list = JournalEdges()
+        for (index, edge) in facts.children.enumerated() where !list.append(edge, limit: Self.edgeBudget) {
+            payloads.append(
+                JournalMembers("edges").with("d", digest).with("n", Int64(index - list.count)).with("kids", list).bytes)
+            list = JournalEdges()
+            _ = list.append(edge, limit: .max)
         }
-        var payloads = chunks.map { JournalMembers("edges").with("d", digest).with("kids", list: $0).bytes }
         payloads.append(
             JournalMembers("manifest").with("d", digest).with("size", size).with("type", facts.mediaType.description)
                 .with("repo", repository).with("subject", facts.subject).with("n", Int64(facts.children.count))
-                .with("kids", list: chunk).with("at", at).bytes)
+                .with("kids", list).with("at", at).bytes)
         return payloads
     }
 }
 
 /// Builds the members of a line: ASCII only, everything else escaped.
 struct JournalMembers {
-    private(set) var bytes: [UInt8]
+    private(set) var bytes: [UInt8] = []
 
-    init(_ operation: String) {
-        self.bytes = Array("\"op\":\"\(operation)\"".utf8)
+    init(_ operation: StaticString) {
+        self.bytes.reserveCapacity(256)
+        self.bytes += "\"op\":\"".utf8
+        operation.withUTF8Buffer { self.bytes += $0 }
+        self.bytes.append(UInt8(ascii: "\""))
     }
 
-    consuming func with(_ key: String, _ value: String) -> JournalMembers { self.with(key, raw: JSONText.quoted(value).utf8) }
-
-    consuming func with(_ key: String, _ value: Int64) -> JournalMembers { self.with(key, raw: String(value).utf8) }
-
-    consuming func with(_ key: String, _ value: Digest?) -> JournalMembers {
-        guard let value else { return self }
-        return self.with(key, value.description)
-    }
-
-    consuming func with(_ key: String, _ value: QualifiedRepository?) -> JournalMembers {
-        guard let value else { return self }
-        return self.with(key, value.description)
-    }
-
-    consuming func with(_ key: String, list: [UInt8]) -> JournalMembers {
-        self.with(key, raw: [UInt8(ascii: "[")] + list + [UInt8(ascii: "]")])
-    }
-
-    private consuming func with(_ key: String, raw value: some Sequence<UInt8>) -> JournalMembers {
-        self.bytes += ",\"\(key)\":".utf8
-        self.bytes += value
+    consuming func with(_ key: StaticString, _ value: String) -> JournalMembers {
+        self.begin(key)
+        self.bytes.append(quoted: value)
         return self
+    }
+
+    consuming func with(_ key: StaticString, _ value: Int64) -> JournalMembers {
+        self.begin(key)
+        self.bytes.append(decimal: value)
+        return self
+    }
+
+    consuming func with(_ key: StaticString, _ value: Digest?) -> JournalMembers {
+        guard let value else { return self }
+        self.begin(key)
+        self.bytes.append(quoted: value)
+        return self
+    }
+
+    consuming func with(_ key: StaticString, _ value: QualifiedRepository?) -> JournalMembers {
+        guard let value else { return self }
+        self.begin(key)
+        // Neither holds anything that needs an escape.
+        self.bytes.append(UInt8(ascii: "\""))
+        self.bytes += value.namespace.description.utf8
+        self.bytes.append(UInt8(ascii: "/"))
+        self.bytes += value.name.description.utf8
+        self.bytes.append(UInt8(ascii: "\""))
+        return self
+    }
+
+    consuming func with(_ key: StaticString, _ value: JournalEdges) -> JournalMembers {
+        self.begin(key)
+        self.bytes.append(UInt8(ascii: "["))
+        self.bytes += value.bytes
+        self.bytes.append(UInt8(ascii: "]"))
+        return self
+    }
+
+    private mutating func begin(_ key: StaticString) {
+        self.bytes += ",\"".utf8
+        key.withUTF8Buffer { self.bytes += $0 }
+        self.bytes += "\":".utf8
+    }
+}
+
+/// Edges as the elements of a list.
+struct JournalEdges {
+    private(set) var bytes: [UInt8] = []
+    private(set) var count = 0
+
+    /// Takes one more, if the list then fits `limit` bytes.
+    mutating func append(_ edge: Edge, limit: Int) -> Bool {
+        let end = self.bytes.count
+        if self.bytes.isEmpty { self.bytes.reserveCapacity(1_024) } else { self.bytes.append(UInt8(ascii: ",")) }
+        self.bytes.append(UInt8(ascii: "["))
+        self.bytes.append(quoted: edge.role.rawValue)
+        self.bytes.append(UInt8(ascii: ","))
+        self.bytes.append(quoted: edge.digest)
+        self.bytes.append(UInt8(ascii: ","))
+        self.bytes.append(decimal: edge.size)
+        if let platform = edge.platform, platform.utf8.count <= 128 {
+            self.bytes.append(UInt8(ascii: ","))
+            self.bytes.append(quoted: platform)
+        }
+        self.bytes.append(UInt8(ascii: "]"))
+        guard self.bytes.count <= limit else {
+            self.bytes.removeLast(self.bytes.count - end)
+            return false
+        }
+        self.count += 1
+        return true
+    }
+}
+
+extension [UInt8] {
+    /// Appends a text as a JSON string of ASCII.
+    fileprivate mutating func append(quoted text: String) {
+        guard text.utf8.allSatisfy({ (0x20..<0x7F).contains($0) && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }) else {
+            self += JSONText.quoted(text).utf8
+            return
+        }
+        self.append(UInt8(ascii: "\""))
+        self += text.utf8
+        self.append(UInt8(ascii: "\""))
+    }
+
+    fileprivate mutating func append(quoted digest: Digest) {
+        self.append(UInt8(ascii: "\""))
+        digest.write(to: &self)
+        self.append(UInt8(ascii: "\""))
+    }
+
+    /// Appends a number as digits.
+    mutating func append(decimal number: Int64) {
+        var rest = number.magnitude
+        withUnsafeTemporaryAllocation(byteCount: 20, alignment: 1) { digits in
+            var start = digits.count
+            repeat {
+                start -= 1
+                digits[start] = UInt8(ascii: "0") + UInt8(rest % 10)
+                rest /= 10
+            } while rest > 0
+            if number < 0 { self.append(UInt8(ascii: "-")) }
+            self += digits[start...]
+        }
     }
 }

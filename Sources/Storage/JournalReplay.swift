@@ -13,7 +13,7 @@ package struct JournalReplay: Sendable {
         case unreadable
         /// Nothing valid follows `goodEnd`: an append that a crash cut short.
         case tornTail
-        /// Damaged, foreign or missing lines with valid ones behind them.
+        /// Damaged or missing lines with valid ones behind them, or whole lines that do not belong where they are.
         case gap
     }
 
@@ -32,6 +32,9 @@ package struct JournalReplay: Sendable {
     package private(set) var hasRequiredUnknown = false
 
     private var pendingEdges: [Digest: [Edge]] = [:]
+    /// Lines of another generation, or with a number that was there already.
+    private var hasStrangers = false
+    private var entry = JournalEntry()
 
     /// Reads a journal and hands over its records in order.
     ///
@@ -41,65 +44,78 @@ package struct JournalReplay: Sendable {
     ) throws -> JournalReplay {
         var replay = JournalReplay()
         var scanner = LineScanner(descriptor: descriptor)
-        let names = RepositoryNames()
+        var names = JournalNames()
         while let line = try scanner.next() {
-            try replay.accept(line, store: store, names: names, apply: apply)
+            try replay.accept(line, store: store, names: &names, apply: apply)
             if replay.damage == .unreadable { break }
         }
         replay.size = scanner.size
         if replay.header == nil { replay.damage = .unreadable }
-        if replay.damage == .none, replay.goodEnd < replay.size { replay.damage = .tornTail }
+        if replay.damage == .none, replay.goodEnd < replay.size { replay.damage = replay.hasStrangers ? .gap : .tornTail }
         return replay
     }
 
     private mutating func accept(
-        _ line: LineScanner.Line, store: String, names: RepositoryNames, apply: (JournalRecord, Bool) -> Void
+        _ line: LineScanner.Line, store: String, names: inout JournalNames, apply: (JournalRecord, Bool) -> Void
     ) throws {
         self.lineCount += 1
-        guard let header = self.header else {
-            guard line.isTerminated, let bytes = line.bytes, JournalLine.isIntact(bytes),
-                let header = JournalLine.header(bytes)
-            else {
-                self.damage = .unreadable
-                return
-            }
-            guard header.format == 1, header.minReader <= 1 else {
-                throw StorageError(.tooNew, "the journal has format \(header.format); this version of Amargo reads format 1")
-            }
-            guard header.store == store else {
-                throw StorageError(.unusable, "the journal belongs to store \(header.store), not to \(store)")
-            }
-            self.header = header
-            self.goodEnd = line.end
-            return
-        }
+        guard let generation = self.header?.generation else { return try self.acceptHeader(line, store: store) }
         guard line.isTerminated, let bytes = line.bytes, JournalLine.isIntact(bytes),
-            let entry = JournalEntry(parsing: bytes, names: names),
-            entry.generation == header.generation, entry.sequence > self.lastSequence
+            self.entry.read(bytes, names: &names)
         else {
             self.skippedLines += 1
             return
         }
-        // Everything before this line is whole only when nothing was skipped and no number is missing.
-        let follows = self.skippedLines == 0 && self.damage == .none && entry.sequence == self.lastSequence + 1
-        if !follows { self.damage = .gap }
-        self.lastSequence = entry.sequence
-        if follows { self.goodEnd = line.end }
-        self.apply(entry, bytes, apply)
+        guard self.entry.generation == generation, self.entry.sequence > self.lastSequence else {
+            self.skippedLines += 1
+            self.hasStrangers = true
+            return
+        }
+        let earlier = self.pendingEdges
+        switch self.entry.meaning(line: bytes, earlierEdges: { earlier[$0] ?? [] }) {
+        case nil: self.skippedLines += 1
+        case .edges(let digest, let edges, let position):
+            self.follow(to: line.end)
+            // An earlier attempt may have got no further than its edges.
+            if position == 0 { self.pendingEdges[digest] = nil }
+            self.pendingEdges[digest, default: []] += edges
+        case .record(let record):
+            self.follow(to: line.end)
+            switch record {
+            case .manifest(let digest, _, _, _, _) where !self.pendingEdges.isEmpty: self.pendingEdges[digest] = nil
+            case .unknown(_, true): self.hasRequiredUnknown = true
+            default: break
+            }
+            apply(record, self.damage == .gap)
+        }
     }
 
-    private mutating func apply(
-        _ entry: JournalEntry, _ bytes: UnsafeRawBufferPointer, _ apply: (JournalRecord, Bool) -> Void
-    ) {
-        let earlier = self.pendingEdges
-        switch entry.meaning(line: bytes, earlierEdges: { earlier[$0] ?? [] }) {
-        case .edges(let digest, let edges): self.pendingEdges[digest, default: []] += edges
-        case .record(let record):
-            if case .manifest(let digest, _, _, _, _) = record { self.pendingEdges[digest] = nil }
-            if case .unknown(_, true) = record { self.hasRequiredUnknown = true }
-            apply(record, self.damage == .gap)
-        case nil: self.skippedLines += 1
+    /// Goes on behind the present entry's line.
+    private mutating func follow(to end: Int64) {
+        // Everything before it is whole only when nothing was skipped and no number is missing.
+        let follows = self.skippedLines == 0 && self.damage == .none && self.entry.sequence == self.lastSequence + 1
+        if follows { self.goodEnd = end } else { self.damage = .gap }
+        self.lastSequence = self.entry.sequence
+    }
+
+    private mutating func acceptHeader(_ line: LineScanner.Line, store: String) throws {
+        guard line.isTerminated, let bytes = line.bytes, JournalLine.isIntact(bytes), let header = JournalLine.header(bytes)
+        else {
+            self.damage = .unreadable
+            return
         }
+        guard header.format == 1 else {
+            throw StorageError(.tooNew, "the journal has format \(header.format); this version of Amargo reads format 1")
+        }
+        guard header.minReader <= 1 else {
+            throw StorageError(
+                .tooNew, "the journal can be read from format \(header.minReader) on; this version of Amargo reads format 1")
+        }
+        guard header.store == store else {
+            throw StorageError(.unusable, "the journal belongs to store \(header.store), not to \(store)")
+        }
+        self.header = header
+        self.goodEnd = line.end
     }
 }
 

@@ -16,6 +16,8 @@ final class PartialTable: Sendable {
     /// Bytes on the disk.
     var bytes: Int64 { self.entries.withLock { $0.values.reduce(0) { $0 + $1.size } } }
 
+    var all: [Digest: Entry] { self.entries.withLock { $0 } }
+
     func contains(_ digest: Digest) -> Bool { self.entries.withLock { $0[digest] != nil } }
 
     /// Remembers a partial; returns the one to be removed, when there are two of a digest: the smaller.

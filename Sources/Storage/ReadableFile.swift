@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import OCI
+import Synchronization
 import SystemPackage
 
 /// A file opened for reading, shared by all who send from it; closed when the last of them lets go.
@@ -11,6 +12,8 @@ package final class ReadableFile: Sendable {
     package let descriptor: CInt
     /// Size in bytes when it was opened; a spool file grows after that.
     package let size: Int64
+    /// Room on the disk that comes free when the last reader lets go: the name is gone already.
+    private let held = Mutex<Reservation?>(nil)
 
     /// Takes over an open descriptor.
     init(descriptor: CInt, size: Int64) {
@@ -20,6 +23,18 @@ package final class ReadableFile: Sendable {
 
     deinit {
         close(self.descriptor)
+    }
+
+    /// Keeps room set aside for as long as anybody reads a file that has lost its name.
+    package func hold(_ reservation: consuming Reservation) {
+        var reservation: Reservation? = consume reservation
+        self.held.withLock { $0 = reservation.take() }
+    }
+
+    /// The file's inode number; 0 when fstat(2) fails.
+    var inode: UInt64 {
+        var status = stat()
+        return fstat(self.descriptor, &status) == 0 ? UInt64(status.st_ino) : 0
     }
 
     /// Size in bytes at this moment, from fstat(2); -1 when that fails.

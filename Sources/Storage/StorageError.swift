@@ -16,6 +16,10 @@ package struct StorageError: Error, Sendable, CustomStringConvertible {
         /// The content is not what its name says.
         case digestMismatch
         case notFound
+        /// A sync failed: what was written is not on the disk and must not be believed, not even by those who read it already.
+        case unsynced
+        /// The store, or the disk that it is on, cannot be written to.
+        case readOnly
     }
 
     package let code: Code
@@ -33,6 +37,7 @@ package struct StorageError: Error, Sendable, CustomStringConvertible {
         switch errno {
         case .noSpace, .diskQuotaExceeded: self.code = .full
         case .noSuchFileOrDirectory: self.code = .notFound
+        case .readOnlyFileSystem: self.code = .readOnly
         default: self.code = .io
         }
         self.message = "cannot \(action): \(errno)"

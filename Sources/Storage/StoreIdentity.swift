@@ -14,7 +14,7 @@ package struct StoreIdentity: Sendable, Hashable {
     package static func open(at path: FilePath, role: String) throws -> (StoreRoot, StoreLock, StoreIdentity) {
         try Self.makeFolder(path)
         let root = try StoreRoot(opening: path)
-        try Self.checkOwnership(of: path)
+        try Self.checkOwnership(of: root)
         let entries = try root.entries(of: nil)
         if let stranger = entries.first(where: { !StoreLayout.isOwn(rootEntry: $0) }) {
             throw StorageError(
@@ -37,7 +37,7 @@ package struct StoreIdentity: Sendable, Hashable {
         return (root, lock, StoreIdentity(id: hex))
     }
 
-    private static func read(from root: StoreRoot) throws -> StoreIdentity? {
+    static func read(from root: StoreRoot) throws -> StoreIdentity? {
         guard let bytes = try root.contents(of: StoreLayout.storeFile, limit: 4096), !bytes.isEmpty else { return nil }
         var format: Int64?
         var id: String?
@@ -74,6 +74,7 @@ package struct StoreIdentity: Sendable, Hashable {
             }
             return
         }
+        if Errno.current == .permissionDenied, StoreRoot.isKept(path) { return }
         var parent = path
         if parent.removeLastComponent(), !parent.isEmpty, parent != path, parent.withPlatformString({ access($0, F_OK) }) != 0 {
             try Self.makeFolder(parent)
@@ -83,11 +84,9 @@ package struct StoreIdentity: Sendable, Hashable {
         }
     }
 
-    private static func checkOwnership(of path: FilePath) throws {
-        var status = stat()
-        guard path.withPlatformString({ stat($0, &status) }) == 0 else {
-            throw StorageError(.current, "look at the store \(path)")
-        }
+    private static func checkOwnership(of root: StoreRoot) throws {
+        let status = try root.ownStatus()
+        let path = root.path
         guard status.st_uid == geteuid() else {
             throw StorageError(
                 .unusable, "the store \(path) belongs to user \(status.st_uid), not to user \(geteuid()) who runs Amargo")

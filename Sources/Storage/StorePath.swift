@@ -26,6 +26,8 @@ package struct StorePath: Hashable, Sendable, CustomStringConvertible {
 /// Where everything lies in a store: DESIGN's tree as functions.
 package enum StoreLayout {
     package static let format = 1
+    /// Bytes from which what is left in `spool/` is kept, to be gone on with.
+    package static let resumableSize = PartialTable.minimumSize
 
     package static let storeFile = StorePath("store.json")
     package static let newStoreFile = StorePath(".store.json.tmp")
@@ -71,12 +73,31 @@ package enum StoreLayout {
         StorePath("quarantine/\(digest.algorithm.rawValue)-\(digest.hex)")
     }
 
+    /// Something found in `quarantine/`; nil for a name that this program does not give.
+    static func quarantineEntry(_ name: String) -> StorePath? {
+        guard let dash = name.firstIndex(of: "-"), let algorithm = Digest.Algorithm(rawValue: String(name[..<dash])),
+            let digest = Digest(algorithm, hex: Array(name[name.index(after: dash)...].utf8))
+        else { return nil }
+        return Self.quarantined(digest)
+    }
+
     /// A download in progress; `number` keeps two of one digest apart.
     package static func partial(_ digest: Digest, _ number: UInt64) -> StorePath {
         StorePath("spool/\(digest.algorithm.rawValue)-\(digest.hex).\(number)")
     }
 
     package static func spoolEntry(_ name: SpoolName) -> StorePath { StorePath("spool/\(name.description)") }
+
+    /// Something that a listing of a folder named; nil for what cannot be the name of one entry.
+    package static func found(_ name: String, in folder: StorePath?) -> StorePath? {
+        guard !name.isEmpty, name != ".", name != "..", !name.utf8.contains(UInt8(ascii: "/")) else { return nil }
+        return StorePath(folder.map { "\($0)/\(name)" } ?? name)
+    }
+
+    /// Where something strange goes: quarantine, under a number.
+    static func stranger(_ number: Int, _ name: String) -> StorePath? {
+        Self.found("found-\(number)-\(name)", in: Self.quarantine)
+    }
 
     /// The OCI image layout of a repository. `_oci`, because no component of a repository name begins with `_`.
     package static func layout(_ repository: QualifiedRepository) -> StorePath {
@@ -90,7 +111,7 @@ package enum StoreLayout {
         return StorePath("repositories/\(namespace)/\(name)")
     }
 
-    static func layoutBlobs(_ algorithm: Digest.Algorithm, in repository: QualifiedRepository) -> StorePath {
+    package static func layoutBlobs(_ algorithm: Digest.Algorithm, in repository: QualifiedRepository) -> StorePath {
         StorePath("\(Self.layout(repository))/blobs/\(algorithm.rawValue)")
     }
 

@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Synchronization
 import SystemPackage
 
 /// The store's folder, opened once; every file call of this module goes through it.
@@ -9,11 +10,36 @@ import SystemPackage
 package final class StoreRoot: Sendable {
     package let path: FilePath
     package let device: UInt64
+    private let inode: UInt64
     private let descriptor: CInt
 
+    private static let folderFlags = O_RDONLY | O_DIRECTORY | O_CLOEXEC
+
+    /// Folders that this process could open once: see `keep`.
+    private static let kept = Mutex<[FilePath: CInt]>([:])
+
+    /// Remembers a store's folder for a process that is about to give up its rights: the folders above may be closed to the user that
+    /// it becomes, as systemd's /var/lib/private is.
+    package static func keep(folder: String) {
+        let path = FilePath(folder)
+        let descriptor = path.withPlatformString { Glibc.open($0, clinux_o_path | O_DIRECTORY | O_CLOEXEC) }
+        guard descriptor >= 0 else { return }
+        if let old = self.kept.withLock({ $0.updateValue(descriptor, forKey: path) }) { close(old) }
+    }
+
+    static func isKept(_ path: FilePath) -> Bool { self.kept.withLock { $0[path] != nil } }
+
+    /// For callers that have the folder as text.
+    package convenience init(folder: String) throws { try self.init(opening: FilePath(folder)) }
+
+    /// The path itself is its owner's: what it leads to by symbolic links is the store's folder.
     package init(opening path: FilePath) throws {
-        let descriptor = path.withPlatformString { Glibc.open($0, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC) }
-        guard descriptor >= 0 else { throw StorageError(.current, "open the store \(path)") }
+        var descriptor = path.withPlatformString { Glibc.open($0, Self.folderFlags) }
+        let errno = Errno.current
+        if descriptor < 0, errno == .permissionDenied, let kept = Self.kept.withLock({ $0[path] }) {
+            descriptor = openat(kept, ".", Self.folderFlags)
+        }
+        guard descriptor >= 0 else { throw StorageError(errno, "open the store \(path)") }
         var status = stat()
         guard fstat(descriptor, &status) == 0 else {
             let errno = Errno.current
@@ -22,12 +48,28 @@ package final class StoreRoot: Sendable {
         }
         self.path = path
         self.device = UInt64(status.st_dev)
+        self.inode = UInt64(status.st_ino)
         self.descriptor = descriptor
     }
 
     deinit {
         close(self.descriptor)
     }
+
+    /// Whether the path still leads to this folder, and the folder to a store.
+    var isInPlace: Bool {
+        var status = stat()
+        if self.path.withPlatformString({ stat($0, &status) }) == 0 {
+            guard UInt64(status.st_dev) == self.device, UInt64(status.st_ino) == self.inode else { return false }
+        } else {
+            // Who may not look at the path cannot tell where it leads.
+            guard Errno.current == .permissionDenied, Self.kept.withLock({ $0[self.path] != nil }) else { return false }
+        }
+        return faccessat(self.descriptor, StoreLayout.storeFile.description, F_OK, 0) == 0
+    }
+
+    /// Whether the file system is mounted read-only.
+    var isReadOnly: Bool { clinux_is_read_only(self.descriptor) == 1 }
 
     /// Opens a file or folder; the caller owns the descriptor.
     package func open(_ path: StorePath, _ flags: CInt, mode: mode_t = 0) throws -> CInt {
@@ -58,13 +100,20 @@ package final class StoreRoot: Sendable {
                     throw StorageError(errno, "rename \(from) to \(target)")
                 }
                 // A file system without RENAME_NOREPLACE: a link says "taken" just as surely.
-                guard linkat(source, sourceName, folder, name, 0) == 0 else {
-                    let errno = Errno.current
-                    if errno == .fileExists { return false }
-                    throw StorageError(errno, "link \(from) to \(target)")
+                switch linkat(source, sourceName, folder, name, 0) == 0 ? nil : Errno.current {
+                case nil:
+                    unlinkat(source, sourceName, 0)
+                    return true
+                case .fileExists: return false
+                case .notPermitted, .notSupported, .noFunction:
+                    // No links either. Whoever holds the store is the only one who gives names here.
+                    guard faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) != 0 else { return false }
+                    guard renameat(source, sourceName, folder, name) == 0 else {
+                        throw StorageError(.current, "rename \(from) to \(target)")
+                    }
+                    return true
+                case let errno?: throw StorageError(errno, "link \(from) to \(target)")
                 }
-                unlinkat(source, sourceName, 0)
-                return true
             }
         }
     }
@@ -105,6 +154,31 @@ package final class StoreRoot: Sendable {
             guard unlinkat(folder, name, 0) == 0 || Errno.current == .noSuchFileOrDirectory else {
                 throw StorageError(.current, "remove \(path)")
             }
+        }
+    }
+
+    /// As `remove`; neither is it an error when the folder around it is missing.
+    package func removeIfThere(_ path: StorePath) throws {
+        do {
+            try self.remove(path)
+        } catch let error as StorageError where error.code == .notFound {
+            return  // that is what is wanted
+        }
+    }
+
+    /// Removes a folder if it is empty; false when it is not, or is missing.
+    package func removeDirectory(_ path: StorePath) throws -> Bool {
+        do {
+            return try self.withParent(of: path) { folder, name in
+                if unlinkat(folder, name, AT_REMOVEDIR) == 0 { return true }
+                let errno = Errno.current
+                guard errno == .directoryNotEmpty || errno == .fileExists || errno == .noSuchFileOrDirectory else {
+                    throw StorageError(errno, "remove the folder \(path)")
+                }
+                return false
+            }
+        } catch let error as StorageError where error.code == .notFound {
+            return false
         }
     }
 
@@ -168,17 +242,29 @@ package final class StoreRoot: Sendable {
     package struct FileStatus: Sendable {
         package let size: Int64
         package let isRegular: Bool
+        package let isFolder: Bool
         package let linkCount: Int
         package let inode: UInt64
         package let allocated: Int64
+        /// Unix seconds of the last change of the file or its names.
+        package let changedAt: Int64
 
         package init(_ status: stat) {
             self.size = Int64(status.st_size)
+            self.isFolder = status.st_mode & S_IFMT == S_IFDIR
             self.isRegular = status.st_mode & S_IFMT == S_IFREG
             self.linkCount = Int(status.st_nlink)
             self.inode = UInt64(status.st_ino)
             self.allocated = Int64(status.st_blocks) * 512
+            self.changedAt = Int64(status.st_ctim.tv_sec)
         }
+    }
+
+    /// The folder itself.
+    func ownStatus() throws -> stat {
+        var status = stat()
+        guard fstat(self.descriptor, &status) == 0 else { throw StorageError(.current, "look at the store \(self.path)") }
+        return status
     }
 
     /// What a name stands for, links not followed; nil when there is nothing.
@@ -192,6 +278,61 @@ package final class StoreRoot: Sendable {
             }
         } catch let error as StorageError where error.code == .notFound {
             return nil
+        }
+    }
+
+    /// Binds and listens on a socket in the store's folder, for the owner alone; one that a dead process left is replaced.
+    ///
+    /// Only the holder of the store's lock may do this. The address goes through the opened folder: a socket's path may have no more than
+    /// 107 bytes, the store's may.
+    package func listen(on path: StorePath) throws -> CInt {
+        try self.remove(path)
+        let descriptor = try Self.makeSocket()
+        var address = self.address(of: path)
+        // The name gets the mode that the socket has: unix(7). A umask would be every thread's for that moment.
+        fchmod(descriptor, 0o600)
+        guard Self.withAddress(&address, { bind(descriptor, $0, $1) }) == 0, Glibc.listen(descriptor, 64) == 0 else {
+            let errno = Errno.current
+            close(descriptor)
+            throw StorageError(errno, "listen on \(self.path)/\(path)")
+        }
+        return descriptor
+    }
+
+    /// Connects to a socket in the store's folder; nil when nobody listens there.
+    package func connect(to path: StorePath) throws -> CInt? {
+        let descriptor = try Self.makeSocket()
+        var address = self.address(of: path)
+        if Self.withAddress(&address, { Glibc.connect(descriptor, $0, $1) }) == 0 { return descriptor }
+        let errno = Errno.current
+        close(descriptor)
+        switch errno {
+        case .noSuchFileOrDirectory, .connectionRefused: return nil
+        default: throw StorageError(errno, "connect to \(self.path)/\(path)")
+        }
+    }
+
+    private static func makeSocket() throws -> CInt {
+        let descriptor = socket(AF_UNIX, CInt(SOCK_STREAM.rawValue) | CInt(SOCK_CLOEXEC.rawValue), 0)
+        guard descriptor >= 0 else { throw StorageError(.current, "make a socket") }
+        return descriptor
+    }
+
+    private func address(of path: StorePath) -> sockaddr_un {
+        var address = sockaddr_un()
+        address.sun_family = sa_family_t(AF_UNIX)
+        let text = Array("/proc/self/fd/\(self.descriptor)/\(path)".utf8)
+        withUnsafeMutableBytes(of: &address.sun_path) { bytes in
+            for (index, byte) in text.prefix(bytes.count - 1).enumerated() { bytes[index] = byte }
+        }
+        return address
+    }
+
+    private static func withAddress(
+        _ address: inout sockaddr_un, _ body: (UnsafePointer<sockaddr>, socklen_t) -> CInt
+    ) -> CInt {
+        withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { body($0, socklen_t(MemoryLayout<sockaddr_un>.size)) }
         }
     }
 

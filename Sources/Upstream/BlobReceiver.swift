@@ -6,6 +6,11 @@ package struct BlobHead: Sendable, Hashable {
     package let offset: Int64
     /// Size of the whole blob in bytes; nil when the registry did not say.
     package let size: Int64?
+
+    package init(offset: Int64, size: Int64?) {
+        self.offset = offset
+        self.size = size
+    }
 }
 
 /// Takes a blob's bytes as they arrive, on the connection's event loop: nothing here may block.

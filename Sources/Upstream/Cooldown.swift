@@ -1,3 +1,4 @@
+import OCI
 import Synchronization
 
 /// Remembers that a registry limits us, so that it is left alone until it has said to come back.
@@ -5,7 +6,7 @@ import Synchronization
 /// containerd asks five times in a row when it gets a 429; what it gets must come from here.
 final class Cooldown: Sendable {
     /// No registry keeps us away for longer than this, whatever it says.
-    private static let longest = Duration.seconds(3600)
+    private static let longest = Limits.Upstream.cooldown
     private static let usual = 60
 
     private let end = Mutex<ContinuousClock.Instant?>(nil)

@@ -13,6 +13,8 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
         let head: HTTPResponseHead
         /// The collected body; empty when a receiver took it.
         let body: ByteBuffer
+        /// Whether it came from a place that the registry led to.
+        var isElsewhere = false
     }
 
     /// Decides on a response's head whether its body goes to the receiver; throwing ends the exchange.
@@ -37,10 +39,15 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
     private let deadline: NIODeadline
     private let headTimeout: TimeAmount
     private let stallTimeout: TimeAmount
+    private let bandwidth: BandwidthLimit?
     private let state: Mutex<State>
 
     /// - Parameter limit: bytes of a collected body; more is an error.
-    init(limit: Int, headTimeout: Duration, bodyTimeout: Duration, stallTimeout: Duration, judge: @escaping Judge) {
+    init(
+        limit: Int, headTimeout: Duration, bodyTimeout: Duration, stallTimeout: Duration, bandwidth: BandwidthLimit? = nil,
+        judge: @escaping Judge
+    ) {
+        self.bandwidth = bandwidth
         self.limit = limit
         self.deadline = .now() + TimeAmount(bodyTimeout)
         self.headTimeout = TimeAmount(headTimeout)
@@ -106,6 +113,7 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
 
     func didReceiveHead(task: HTTPClient.Task<Response>, _ head: HTTPResponseHead) -> EventLoopFuture<Void> {
         do {
+            try UpstreamHead.check(head.headers)
             let receiver = try self.state.withLock { $0.judge }?(head)
             self.state.withLock { state in
                 state.head = head
@@ -135,7 +143,11 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
             return task.eventLoop.makeFailedFuture(
                 UpstreamError(.invalidResponse, "sent more than \(self.limit) bytes where less was expected"))
         }
-        let future = receiver.receive(buffer, on: task.eventLoop)
+        var future = receiver.receive(buffer, on: task.eventLoop)
+        if let delay = self.bandwidth?.take(buffer.readableBytes), delay > .zero {
+            // The connection is not read meanwhile, so the registry's own window slows it down.
+            future = future.flatMap { task.eventLoop.scheduleTask(in: delay) {}.futureResult }
+        }
         future.whenComplete { _ in
             self.state.withLock { state in
                 state.lastProgress = .now()

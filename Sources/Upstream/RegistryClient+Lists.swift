@@ -3,8 +3,6 @@ import NIOHTTP1
 import OCI
 
 extension RegistryClient {
-    private static let listLimit = 4 << 20
-    private static let pageLimit = 1000
 
     /// A page of a repository's tags, as the registry orders them.
     package struct TagPage: Sendable {
@@ -24,7 +22,7 @@ extension RegistryClient {
         if let count { items.append("n=\(count)") }
         if let last { items.append("last=\(last)") }
         let response = try await self.ask(
-            .GET, "tags/list", query: items.joined(separator: "&"), in: repository, limit: Self.listLimit,
+            .GET, "tags/list", query: items.joined(separator: "&"), in: repository, limit: Limits.Upstream.list,
             accept: "application/json")
         var tags: [String] = []
         try self.read(response.body) { reader, key in
@@ -67,10 +65,16 @@ extension RegistryClient {
         var referrers: [Referrer] = []
         var query = ""
         var seen: Set<String> = []
-        while seen.insert(query).inserted, seen.count <= Self.pageLimit {
+        var bytes = 0
+        let deadline = AskingTime.deadline(within: self.configuration.budget)
+        while seen.insert(query).inserted, seen.count <= Limits.Upstream.listPages {
             let response = try await self.ask(
-                .GET, "referrers/\(digest)", query: query, in: repository, limit: Self.listLimit,
+                .GET, "referrers/\(digest)", query: query, in: repository, limit: Limits.Upstream.list,
                 accept: MediaType.ociIndex.description)
+            bytes += response.body.readableBytes
+            guard bytes <= 2 * Limits.Upstream.list, .now < deadline else {
+                throw UpstreamError(.invalidResponse, self.say("lists referrers without end"))
+            }
             referrers += try self.referrers(in: response.body)
             guard let next = Self.nextPage(response.head) else { return referrers }
             query = next
@@ -113,14 +117,26 @@ extension RegistryClient {
         }
     }
 
+    /// The targets in a `Link` header, each with what is said of it. Source: RFC 8288, section 3.
+    private static func links(in value: String) -> [(target: Substring, parameters: Substring)] {
+        var links: [(Substring, Substring)] = []
+        var rest = value[...]
+        while let start = rest.firstIndex(of: "<"), let end = rest[start...].firstIndex(of: ">") {
+            let tail = rest[rest.index(after: end)...]
+            rest = tail[(tail.firstIndex(of: "<") ?? tail.endIndex)...]
+            links.append((value[value.index(after: start)..<end], tail[..<rest.startIndex]))
+        }
+        return links
+    }
+
     /// The query of the `Link` with `rel="next"`. Only that: the page is asked for at the path that we know.
-    private static func nextPage(_ head: HTTPResponseHead) -> String? {
-        for value in head.headers["link"] where value.contains("rel=\"next\"") || value.contains("rel=next") {
-            guard let start = value.firstIndex(of: "<"), let end = value[start...].firstIndex(of: ">") else { continue }
-            let target = value[value.index(after: start)..<end]
+    static func nextPage(_ head: HTTPResponseHead) -> String? {
+        for (target, parameters) in head.headers["link"].flatMap({ Self.links(in: $0) })
+        where parameters.contains("rel=\"next\"") || parameters.contains("rel=next") {
             guard let mark = target.firstIndex(of: "?") else { continue }
             let query = target[target.index(after: mark)...]
-            guard query.utf8.count <= 4096, query.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "#") })
+            guard query.utf8.count <= Limits.Upstream.nextPage,
+                query.utf8.allSatisfy({ (0x21...0x7E).contains($0) && $0 != UInt8(ascii: "#") })
             else {
                 continue
             }

@@ -13,41 +13,43 @@ import Synchronization
 package final class RegistryClient: Sendable {
     package let configuration: UpstreamConfiguration
     package let status = UpstreamStatus()
-    let tokens = TokenCache()
     let retry = RetryPolicy()
-    /// Registries count manifests, not blobs: a limit on the one says nothing about the other.
-    private let metadataCooldown = Cooldown()
-    private let blobCooldown = Cooldown()
+    /// Mirrors first, the registry itself last.
+    let endpoints: [Endpoint]
+    let bandwidth: BandwidthLimit?
     let logger: Logger
-    private let metadata: HTTPClient
-    private let blobs: HTTPClient
 
     package init(_ configuration: UpstreamConfiguration, group: any EventLoopGroup, logger: Logger) {
         self.configuration = configuration
         self.logger = logger
-        var settings = HTTPClient.Configuration()
-        settings.httpVersion = .http1Only
-        settings.redirectConfiguration = .disallow
-        settings.decompression = .disabled
-        settings.timeout.connect = TimeAmount(configuration.connectTimeout)
-        // The exchange watches its own clock: this one would also run while a slow reader holds us back.
-        settings.timeout.read = nil
-        settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit = configuration.connectionLimit
-        settings.connectionPool.retryConnectionEstablishment = false
-        // Two pools, so that slow blobs never keep a manifest waiting.
-        self.metadata = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: settings)
-        self.blobs = HTTPClient(eventLoopGroupProvider: .shared(group), configuration: settings)
+        self.bandwidth = configuration.bandwidthLimit > 0 ? BandwidthLimit(rate: configuration.bandwidthLimit) : nil
+        let circuit = configuration.circuit
+        self.endpoints = (configuration.mirrors.map { ($0, true) } + [(configuration.address, false)]).map { address, isMirror in
+            Endpoint(
+                address, isMirror: isMirror, transport: Transport(configuration, of: address, isMirror: isMirror, group: group),
+                breaker: CircuitBreaker(
+                    threshold: isMirror ? min(2, circuit.failures) : circuit.failures, window: circuit.window,
+                    pause: circuit.pause))
+        }
     }
 
     /// Closes every connection; requests under way fail.
     package func shutdown() async {
-        for client in [self.metadata, self.blobs] {
-            do {
-                try await client.shutdown()
-            } catch {
-                self.logger.debug("An upstream client did not shut down cleanly", metadata: ["error": "\(error)"])
-            }
-        }
+        for endpoint in self.endpoints { await endpoint.transport.shutdown(self.logger) }
+    }
+
+    /// Passes the mirrors over for a while, because one of them has sent wrong content.
+    ///
+    /// - Returns: false when none was asked: then it was the registry itself.
+    package func avoidMirrors() -> Bool {
+        let asked = self.endpoints.filter { $0.isMirror && !$0.isAvoided && !$0.breaker.isOpen }
+        for endpoint in asked { endpoint.avoid() }
+        return !asked.isEmpty
+    }
+
+    /// The places that are asked, in order, and whether each is left alone at the moment.
+    package var places: [(address: UpstreamAddress, isOpen: Bool)] {
+        self.endpoints.map { ($0.address, $0.breaker.isOpen) }
     }
 
     // MARK: - Manifests
@@ -56,6 +58,8 @@ package final class RegistryClient: Sendable {
     package struct ManifestResponse: Sendable {
         package let bytes: ByteBuffer
         package let mediaType: MediaType?
+        /// What the registry says that the bytes are; they are what they are.
+        package let claim: String?
     }
 
     /// What a registry says of a manifest without sending it.
@@ -68,21 +72,28 @@ package final class RegistryClient: Sendable {
 
     package func manifest(_ reference: Reference, in repository: RepositoryName) async throws -> ManifestResponse {
         let response = try await self.ask(
-            .GET, "manifests/\(reference)", in: repository, limit: Manifest.maximumSize, accept: Self.manifestTypes)
-        return ManifestResponse(bytes: response.body, mediaType: Self.mediaType(response.head))
+            .GET, "manifests/\(reference)", in: repository, limit: Limits.Documents.manifest, accept: Self.manifestTypes
+        ) { response in
+            guard Self.mediaType(response.head).map({ MediaType.manifests.contains($0) }) == true else { return false }
+            guard case .digest(let digest) = reference else { return true }
+            return response.body.withUnsafeReadableBytes { Digest(digest.algorithm, of: $0) } == digest
+        }
+        return ManifestResponse(
+            bytes: response.body, mediaType: Self.mediaType(response.head),
+            claim: response.head.headers.first(name: "docker-content-digest"))
     }
 
     /// Asks by HEAD; a registry that does not know it (405, 501) is asked by GET.
     package func manifestHead(_ reference: Reference, in repository: RepositoryName) async throws -> ManifestHead {
         do {
             let head = try await self.ask(
-                .HEAD, "manifests/\(reference)", in: repository, limit: Self.errorLimit, accept: Self.manifestTypes
+                .HEAD, "manifests/\(reference)", in: repository, limit: Limits.Upstream.errorDocument, accept: Self.manifestTypes
             ).head
             let digest = head.headers.first(name: "docker-content-digest").flatMap { text in
                 try? Digest(parsing: text)  // a malformed digest is as good as none: the caller asks by GET
             }
             return ManifestHead(digest: digest, mediaType: Self.mediaType(head), size: Self.contentLength(head))
-        } catch let error as UpstreamError where error.code == .invalidResponse {
+        } catch let error as UpstreamError where error.code == .invalidResponse || error.code == .notModified {
             let response = try await self.manifest(reference, in: repository)
             let digest = response.bytes.withUnsafeReadableBytes { Digest(.sha256, of: $0) }
             return ManifestHead(digest: digest, mediaType: response.mediaType, size: Int64(response.bytes.readableBytes))
@@ -102,16 +113,20 @@ package final class RegistryClient: Sendable {
 
     // MARK: - Requests
 
-    /// Bytes of an error document that are read.
-    static let errorLimit = 64 << 10
-
     func ask(
-        _ method: HTTPMethod, _ path: String, query: String = "", in repository: RepositoryName, limit: Int, accept: String
+        _ method: HTTPMethod, _ path: String, query: String = "", in repository: RepositoryName, limit: Int, accept: String,
+        isUsable: @Sendable (ExchangeDelegate.Response) -> Bool = { _ in true }
     ) async throws -> ExchangeDelegate.Response {
         let request = RegistryRequest(method: method, repository: repository, path: path, accept: accept, query: query)
-        return try await self.withRetries(self.metadataCooldown) { deadline in
-            let response = try await self.exchange(request, client: self.metadata, limit: limit, deadline: deadline) { _ in nil }
-            guard response.head.status == .ok else { throw self.error(for: response, request) }
+        return try await self.withRetries(.metadata) { endpoint, deadline in
+            let response = try await self.exchange(request, at: endpoint, .metadata, limit: limit, deadline: deadline) { _ in nil
+            }
+            guard response.head.status == .ok else { throw self.error(for: response, request, at: endpoint) }
+            // Of the registry itself it is told what is wrong; a mirror is passed over.
+            guard !endpoint.isMirror || isUsable(response) else {
+                endpoint.avoid()
+                throw UpstreamError(.invalidResponse, "\(endpoint.address.authority) sent something else than \(path)")
+            }
             return response
         }
     }
@@ -125,14 +140,16 @@ package final class RegistryClient: Sendable {
     ) async throws {
         var request = RegistryRequest(method: .GET, repository: repository, path: "blobs/\(digest)", accept: "*/*")
         request.range = range
-        _ = try await self.withRetries(self.blobCooldown) { deadline in
-            let response = try await self.exchange(request, client: self.blobs, limit: Self.errorLimit, deadline: deadline) {
+        _ = try await self.withRetries(.blobs) { endpoint, deadline in
+            let response = try await self.exchange(
+                request, at: endpoint, .blobs, limit: Limits.Upstream.errorDocument, deadline: deadline
+            ) {
                 head in
                 guard let blobHead = try self.blobHead(of: head, range: range) else { return nil }
                 try receiver.receive(blobHead)
                 return receiver
             }
-            guard (200..<300).contains(response.head.status.code) else { throw self.error(for: response, request) }
+            guard (200..<300).contains(response.head.status.code) else { throw self.error(for: response, request, at: endpoint) }
             return response
         }
     }
@@ -143,7 +160,8 @@ package final class RegistryClient: Sendable {
     /// asked for the first byte.
     package func blobSize(_ digest: Digest, in repository: RepositoryName) async throws -> Int64? {
         do {
-            let response = try await self.ask(.HEAD, "blobs/\(digest)", in: repository, limit: Self.errorLimit, accept: "*/*")
+            let response = try await self.ask(
+                .HEAD, "blobs/\(digest)", in: repository, limit: Limits.Upstream.errorDocument, accept: "*/*")
             return Self.contentLength(response.head)
         } catch let error as UpstreamError where error.code == .denied || error.code == .invalidResponse {
             let probe = SizeProbe()
@@ -173,49 +191,7 @@ package final class RegistryClient: Sendable {
         }
     }
 
-    /// Runs an exchange until it succeeds, fails for good, or the budget is spent.
-    private func withRetries<T: Sendable>(
-        _ cooldown: Cooldown, _ work: (_ deadline: ContinuousClock.Instant) async throws -> T
-    ) async throws -> T {
-        if let seconds = cooldown.remaining {
-            throw UpstreamError(
-                .rateLimited(retryAfter: seconds), self.say("limits our requests; it is asked again in \(seconds) s"))
-        }
-        let deadline = ContinuousClock.now + self.configuration.budget
-        var attempt = 0
-        var cause: UpstreamError?
-        while true {
-            do {
-                return try await work(deadline)
-            } catch let failure as BodyFailure {
-                self.status.failed(failure.error)
-                throw failure.error
-            } catch let error as UpstreamError {
-                attempt += 1
-                if case .rateLimited(let seconds) = error.code { cooldown.begin(retryAfter: seconds) }
-                self.status.failed(error)
-                let remaining = ContinuousClock.now.duration(to: deadline)
-                guard
-                    let delay = self.retry.delay(before: attempt, after: error, remaining: remaining, random: .random(in: 0...1))
-                else {
-                    // A last attempt that our own budget ended says less than what went wrong before it.
-                    throw remaining <= .zero && error.code == .timeout ? cause ?? error : error
-                }
-                cause = error.code == .timeout ? cause : error
-                self.logger.debug("Asking an upstream again", metadata: ["reason": "\(error)", "attempt": "\(attempt + 1)"])
-                try await Task.sleep(for: delay)
-            }
-        }
-    }
-
     func say(_ what: String) -> String { "\(self.configuration.address.authority) \(what)" }
-}
-
-/// A part of a blob, in bytes.
-package enum BlobRange: Sendable, Hashable {
-    case whole
-    /// From the first byte to the last, both included; without a last one to the end.
-    case from(Int64, through: Int64?)
 }
 
 /// A request before it has credentials or a host.
@@ -228,43 +204,11 @@ struct RegistryRequest: Sendable {
     /// Without the question mark; percent-encoded.
     var query = ""
     var range = BlobRange.whole
-
-    var scope: String { "repository:\(self.repository):pull" }
 }
 
 /// A failure after the response's head: not to be retried as if nothing had been said.
 struct BodyFailure: Error {
     let error: UpstreamError
-}
-
-/// `bytes FIRST-LAST/SIZE`: RFC 9110, 14.4.
-struct ContentRange: Sendable, Hashable {
-    let first: Int64
-    let last: Int64
-    let size: Int64?
-
-    init?(parsing value: String) {
-        guard value.hasPrefix("bytes ") else { return nil }
-        let parts = value.dropFirst(6).split(separator: "/", omittingEmptySubsequences: false)
-        guard parts.count == 2 else { return nil }
-        let ends = parts[0].split(separator: "-", omittingEmptySubsequences: false)
-        guard ends.count == 2, let first = Self.number(ends[0]), let last = Self.number(ends[1]), last >= first else {
-            return nil
-        }
-        if parts[1] == "*" {
-            self.size = nil
-        } else {
-            guard let size = Self.number(parts[1]), last < size else { return nil }
-            self.size = size
-        }
-        self.first = first
-        self.last = last
-    }
-
-    /// Digits alone: `Int64` would take a sign.
-    private static func number(_ text: Substring) -> Int64? {
-        text.utf8.allSatisfy { (0x30...0x39).contains($0) } ? Int64(text) : nil
-    }
 }
 
 /// Learns a blob's size from the answer to a request for its first byte.

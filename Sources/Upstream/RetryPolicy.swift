@@ -1,6 +1,8 @@
+import OCI
+
 /// When to ask again: few times, soon, and never all at once.
 struct RetryPolicy: Sendable {
-    var attempts = 5
+    var attempts = Limits.Upstream.attempts
     var firstDelay = Duration.milliseconds(50)
     var longestDelay = Duration.seconds(2)
 

@@ -1,6 +1,7 @@
+import OCI
 import Synchronization
 
-/// Bearer tokens by scope, and the realm that gives them, so that the next repository needs no 401 first.
+/// Bearer tokens by account and scope, and how the registry wants to be convinced, so that the next repository needs no 401 first.
 final class TokenCache: Sendable {
     struct Token: Sendable, CustomStringConvertible {
         /// The value of the `Authorization` header.
@@ -16,23 +17,38 @@ final class TokenCache: Sendable {
         let service: String?
     }
 
+    /// What a registry's last challenge asked for.
+    enum Scheme: Sendable, Hashable {
+        case bearer(Realm)
+        case basic
+    }
+
     private struct State {
-        var realm: Realm?
+        var scheme: Scheme?
+        /// Refresh tokens that token services gave, by account: RFC 6749, 1.5.
+        var refreshTokens: [String: String] = [:]
         var tokens: [String: Token] = [:]
     }
 
-    private static let limit = 4096
+    private static let limit = Limits.Memory.tokens
 
     private let state = Mutex(State())
     private let flights = SingleFlight<String, Token>()
 
-    var realm: Realm? {
-        self.state.withLock { $0.realm }
+    var scheme: Scheme? {
+        self.state.withLock { $0.scheme }
     }
 
-    func forgetRealm() { self.state.withLock { $0.realm = nil } }
+    func forgetScheme() { self.state.withLock { $0.scheme = nil } }
 
-    func remember(_ realm: Realm) { self.state.withLock { $0.realm = realm } }
+    func remember(_ scheme: Scheme) { self.state.withLock { $0.scheme = scheme } }
+
+    func refreshToken(of account: String) -> String? { self.state.withLock { $0.refreshTokens[account] } }
+
+    func remember(refreshToken: String?, of account: String) { self.state.withLock { $0.refreshTokens[account] = refreshToken } }
+
+    /// What a token is kept under: another account has other rights.
+    static func key(_ scope: String, account: String?) -> String { account.map { "\(scope) for \($0)" } ?? scope }
 
     /// A token that is still good, if there is one.
     func token(for scope: String) -> Token? {

@@ -17,6 +17,8 @@ package struct UpstreamError: Error, Sendable, CustomStringConvertible {
         case unreachable
         /// An answer that cannot be what was asked for: wrong status, type, length, framing, redirect.
         case invalidResponse
+        /// 304, although we make no conditions.
+        case notModified
         /// A body ended before its end; asking for the rest may help.
         case interrupted
         /// A request for the rest of a blob was not answered with just that.
@@ -27,10 +29,19 @@ package struct UpstreamError: Error, Sendable, CustomStringConvertible {
 
     package let code: Code
     package let message: String
+    /// Whether it says nothing of the place that was asked: our own limit was reached, or it was somebody else who failed.
+    package private(set) var isOthers = false
 
     package init(_ code: Code, _ message: String) {
         self.code = code
         self.message = message
+    }
+
+    /// The same, when it is no failure of the place that was asked.
+    var ofOthers: UpstreamError {
+        var copy = self
+        copy.isOthers = true
+        return copy
     }
 
     package var description: String { self.message }

@@ -1,3 +1,4 @@
+import OCI
 import Synchronization
 
 /// How a registry was last seen; for `/health`, and for people.
@@ -10,8 +11,9 @@ package final class UpstreamStatus: Sendable {
         /// Whether that error means that nothing can be had from there.
         var isOutage = false
         package var requests: Int64 = 0
-        /// `ratelimit-remaining` as the registry last sent it.
-        package var rateLimitRemaining: Int?
+        /// What the registry last said of its rate limit, and when.
+        package var rateLimit: RateLimit?
+        package var rateLimitAt: ContinuousClock.Instant?
     }
 
     private let state = Mutex(Snapshot())
@@ -23,11 +25,24 @@ package final class UpstreamStatus: Sendable {
 
     func requested() { self.state.withLock { $0.requests += 1 } }
 
-    func answered(rateLimitRemaining: Int?) {
+    /// By how much longer than usual a tag is believed: what a window said is no longer true behind its end.
+    package var stretch: Int {
+        self.state.withLock { state in
+            guard let rateLimit = state.rateLimit, let at = state.rateLimitAt,
+                at.duration(to: .now) < rateLimit.window ?? Limits.Upstream.rateWindow
+            else { return 1 }
+            return rateLimit.stretch
+        }
+    }
+
+    func answered(_ rateLimit: RateLimit?) {
         self.state.withLock { state in
             state.lastAnswer = .now
             state.isOutage = false
-            if let rateLimitRemaining { state.rateLimitRemaining = rateLimitRemaining }
+            if let rateLimit {
+                state.rateLimit = rateLimit
+                state.rateLimitAt = .now
+            }
         }
     }
 

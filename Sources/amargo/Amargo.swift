@@ -11,5 +11,24 @@ struct Amargo: AsyncParsableCommand {
             Exit codes: 0 done, 1 failed, 64 wrong usage, 78 wrong configuration.
             """,
         version: "amargo \(UserAgent.version)",
-        subcommands: [ServeCommand.self, ConfigCommand.self, ClientConfigCommand.self])
+        subcommands: [
+            ServeCommand.self, ListCommand.self, PinCommand.self, UnpinCommand.self, RemoveCommand.self, CollectCommand.self,
+            VerifyCommand.self,
+            ConfigCommand.self, ClientConfigCommand.self,
+        ])
+
+    /// Runs the command; what has to be done as root is done first, while this is still the main thread.
+    ///
+    /// The main thread ends, as far as the C library is concerned, at the first wait: a user id that is taken later reaches every thread
+    /// but that one, and the process would still be called root's.
+    static func main() async {
+        StandardStreams.open()
+        do {
+            // Wrong arguments are reported below.
+            if let command = try? self.parseAsRoot(), let user = command as? any StoreUser { try user.prepare() }
+        } catch {
+            self.exit(withError: error)
+        }
+        await self.main(nil)
+    }
 }

@@ -1,5 +1,6 @@
 import Glibc
 import Logging
+import Maintenance
 import NIOCore
 import NIOPosix
 import OCI
@@ -13,20 +14,25 @@ import Upstream
 /// Wires a server together, runs it, and takes it apart in the right order.
 struct ServiceGraph {
     let settings: Settings
+    /// How each registry is asked, by its name in the configuration.
+    let upstreams: [String: UpstreamConfiguration]
     /// The configuration file, for people.
     let file: String?
     let logger: Logger
+    let hitLog: any HitLog
+    /// Whether no registry is ever asked.
+    var isOffline = false
 
-    func run() async throws {
+    /// - Parameter sockets: bound already.
+    func run(on sockets: [ListeningSocket]) async throws {
         signal(SIGPIPE, SIG_IGN)
-        // Addresses first: a busy one must not leave a new store behind.
-        let sockets = try self.settings.listen.map { try ListeningSocket(binding: $0) }
-        let openFiles = Self.raiseDescriptorLimit()
+        FreeMemory.keepSome()
+        let budget = DescriptorBudget(total: DescriptorBudget.raiseLimit())
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
         let pools = StorePools()
         pools.start()
         do {
-            try await self.serve(on: sockets, group: group, pools: pools, openFiles: openFiles)
+            try await self.serve(on: sockets, group: group, pools: pools, budget: budget)
         } catch {
             await Self.shutdown(group, pools)
             throw error
@@ -35,13 +41,19 @@ struct ServiceGraph {
     }
 
     private func serve(
-        on sockets: [ListeningSocket], group: MultiThreadedEventLoopGroup, pools: StorePools, openFiles: Int
+        on sockets: [ListeningSocket], group: MultiThreadedEventLoopGroup, pools: StorePools, budget: DescriptorBudget
     ) async throws {
         let wallClock: @Sendable () -> Int64 = { Int64(time(nil)) }
-        let store = try ContentStore.open(
-            self.storeConfiguration, role: "serve", pools: pools, loop: group.next(), openFiles: openFiles, logger: self.logger,
-            now: wallClock)
-        let bindings = self.settings.repositories.map { self.binding($0, group: group) }
+        let store = try await HandOver(path: self.settings.storePath, logger: self.logger).open {
+            try ContentStore.open(
+                self.settings.storeConfiguration, role: "serve", pools: pools, loop: group.next(), openFiles: budget.openBlobs,
+                logger: self.logger, now: wallClock)
+        }
+        let administration = AdminServer(
+            StoreAdministration(store: store, role: "serve", version: UserAgent.version), group: group, logger: self.logger)
+        let bindings = self.settings.repositories.map { repository in
+            self.binding(repository, self.upstreams[repository.name], group: group, budget)
+        }
         let fallback = self.settings.repositories.first(where: \.isDefault).flatMap { chosen in
             bindings.first { $0.name == chosen.name }
         }
@@ -51,12 +63,21 @@ struct ServiceGraph {
             logger: self.logger, now: wallClock)
         var registry = RegistryConfiguration(version: UserAgent.version)
         registry.operations = self.settings.operations
-        let server = RegistryServer(sockets: sockets, cache: cache, configuration: registry, group: group, logger: self.logger)
+        registry.limits = budget.serverLimits
+        let server = RegistryServer(
+            sockets: sockets, cache: cache, configuration: registry, group: group, hitLog: self.hitLog, logger: self.logger)
         self.announce(store, fallback, sockets.map(\.address))
+        if !budget.isComplete {
+            self.logger.warning(
+                "Few descriptors are allowed (RLIMIT_NOFILE): only \(budget.clients) connections are served at a time")
+        }
 
         // Shut down from the last to the first: answers end before downloads, downloads before the store.
         var group = ServiceGroupConfiguration(
-            services: [StoreUpkeep(store: store), downloads, ImpatientStop(server: server), server],
+            services: [
+                StoreUpkeep(store: store), Scrub(store: store, logger: self.logger), administration, downloads,
+                ImpatientStop(server: server), server,
+            ],
             gracefulShutdownSignals: [.sigterm, .sigint, .sighup],
             cancellationSignals: [.sigquit], logger: self.logger)
         group.maximumGracefulShutdownDuration = registry.drainTimeout + .seconds(15)
@@ -78,21 +99,18 @@ struct ServiceGraph {
         try? await group.shutdownGracefully()
     }
 
-    private var storeConfiguration: StoreConfiguration {
-        var shares: [Namespace: Int64] = [:]
-        for repository in self.settings.repositories where repository.maxSize > 0 {
-            shares[repository.namespaces[0]] = repository.maxSize
-        }
-        return StoreConfiguration(
-            folder: self.settings.storePath, maxSize: self.settings.maxSize, minFree: self.settings.minFree,
-            shares: shares)
-    }
-
-    private func binding(_ repository: Settings.Repository, group: any EventLoopGroup) -> UpstreamBinding {
-        let configuration = UpstreamConfiguration(name: repository.name, address: repository.upstream)
+    private func binding(
+        _ repository: Settings.Repository, _ prepared: UpstreamConfiguration?, group: any EventLoopGroup,
+        _ budget: DescriptorBudget
+    ) -> UpstreamBinding {
+        var configuration = prepared ?? UpstreamConfiguration(name: repository.name, address: repository.upstream)
+        configuration.connectionLimit = min(budget.upstreamConnections, repository.connection.connections ?? Int.max)
         return UpstreamBinding(
             name: repository.name, namespaces: repository.namespaces, cacheTtl: .seconds(repository.cacheTtl),
-            client: RegistryClient(configuration, group: group, logger: self.logger))
+            access: repository.connection.access,
+            client: RegistryClient(configuration, group: group, logger: self.logger),
+            stalePolicy: repository.connection.stalePolicy, finishAbandoned: repository.connection.finishAbandoned,
+            isPrivate: repository.connection.isPrivate, isOffline: self.isOffline)
     }
 
     private func announce(_ store: ContentStore, _ fallback: UpstreamBinding?, _ addresses: [String]) {
@@ -102,23 +120,13 @@ struct ServiceGraph {
         self.logger.notice("Configuration: \(self.file ?? "none, built-in defaults")")
         self.logger.notice(
             "Store: \(self.settings.storePath) (\(total.blobs) blobs, \(Quantity.describe(bytes: total.bytes)))")
+        if self.isOffline { self.logger.notice("Offline: no registry is asked, and what is stored is served as it is") }
         for repository in self.settings.repositories {
             let isFallback = fallback?.name == repository.name
+            let places = (repository.connection.mirrors + [repository.upstream]).map(\.description).joined(separator: ", then ")
             self.logger.notice(
-                "[\(repository.name)] Mirrors \(repository.namespaces[0]) from \(repository.upstream)\(isFallback ? " (default)" : "")"
+                "[\(repository.name)] Mirrors \(repository.namespaces[0]) from \(places)\(isFallback ? " (default)" : "")"
             )
         }
-    }
-
-    /// Takes all the descriptors that this process may have; returns how many of them stored blobs may keep open.
-    private static func raiseDescriptorLimit() -> Int {
-        var limit = rlimit()
-        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 64 }
-        if limit.rlim_cur < limit.rlim_max {
-            var raised = limit
-            raised.rlim_cur = min(limit.rlim_max, 1 << 16)
-            if setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &raised) == 0 { limit = raised }
-        }
-        return max(16, min(4096, Int(min(limit.rlim_cur, 1 << 20)) / 4))
     }
 }

@@ -36,7 +36,7 @@ struct ConfigurationErrorTests {
                 "/etc/amargo.yaml, line 4: unknown key cache.repositories.docker.maxSiez; "
                     + "did you mean cache.repositories.docker.maxSize?"
             ),
-            ("cache:\n  maxSize: 1", "/etc/amargo.yaml, line 2: unknown key cache.maxSize; known here: repositories"),
+            ("cache:\n  maxSize: 1", "/etc/amargo.yaml, line 2: unknown key cache.maxSize; known here: repositories, retainFor"),
         ])
     func unknownKeys(_ text: String, _ expected: String) {
         #expect(Self.error(text) == expected)
@@ -70,7 +70,7 @@ struct ConfigurationErrorTests {
             ("log:\n  level: loud", "line 2: log.level must be one of"),
             ("repositories:\n  x:\n    upstream: ghcr.io", "line 3: repositories.x.upstream must be an address such as"),
             (
-                "repositories:\n  x:\n    upstream: https://ghcr.io/v2",
+                "repositories:\n  x:\n    upstream: https://ghcr.io/../v2",
                 "line 3: repositories.x.upstream must be an address such as"
             ),
             ("repositories:\n  x:\n    cacheTtl: 1", "line 2: repositories.x needs an upstream"),
@@ -130,8 +130,16 @@ struct ConfigurationErrorTests {
         arguments: ["a: [", "a: b: c", "\"", "a: \"x", "\ta: 1", "a: *x", "{", "a: 1\n b: 2", "%"])
     func noYAML(_ text: String) {
         let error = Self.error(text)
-        #expect(error?.hasPrefix("/etc/amargo.yaml is not valid YAML: ") == true, "\(error ?? "no error")")
+        #expect(error?.hasPrefix("/etc/amargo.yaml, line ") == true, "\(error ?? "no error")")
+        #expect(error?.contains("not valid YAML: ") == true, "\(error ?? "no error")")
         #expect(error?.contains("\n") == false)
+    }
+
+    @Test(
+        "a broken line is not shown: there may be a password in it",
+        arguments: ["password: \"canary", "password: canary: x", "\tpassword: canary"])
+    func secrets(_ line: String) {
+        #expect(Self.error("repositories:\n  docker:\n    credentials:\n      \(line)")?.contains("canary") == false)
     }
 
     @Test("two defaults")

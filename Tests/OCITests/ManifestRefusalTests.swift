@@ -26,6 +26,16 @@ struct ManifestRefusalTests {
         #expect(Self.refusal(junk, as: Good.ociIndex) != nil)
     }
 
+    @Test(
+        "what it says of itself is compared to the letter by others: spaces, capitals and parameters are another type there",
+        arguments: [
+            "\(ManifestTests.ociManifest) ", " \(ManifestTests.ociManifest)", "Application/vnd.oci.image.manifest.v1+json",
+            "\(ManifestTests.ociManifest);x=1",
+        ])
+    func inexactMediaType(_ type: String) {
+        #expect(Self.refusal("{\"schemaVersion\":2,\"mediaType\":\"\(type)\",\(Good.config),\"layers\":[]}") != nil)
+    }
+
     @Test("an image type with an index's fields, and the other way round")
     func shapeMismatch() {
         let image = "{\"schemaVersion\":2,\(Good.config),\"layers\":[]}"

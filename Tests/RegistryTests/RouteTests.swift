@@ -79,7 +79,9 @@ struct RouteTests {
         "the absolute form is a path like any other; its host chooses nothing",
         arguments: [
             ("http://evil.example/v2/a/manifests/x", "manifest a x"), ("HTTPS://evil.example:1/v2/", "base"),
-            ("http://evil.example", "notFound NAME_UNKNOWN"), ("http://evil.example?x=/v2/", "notFound NAME_UNKNOWN"),
+            ("http://evil.example", "notFound NAME_UNKNOWN"), ("http:///v2/", "badRequest UNSUPPORTED"),
+            ("http://:80/v2/", "badRequest UNSUPPORTED"), ("http://", "badRequest UNSUPPORTED"),
+            ("http://?x", "badRequest UNSUPPORTED"), ("http://evil.example?x=/v2/", "notFound NAME_UNKNOWN"),
             ("http://user:pass@evil.example/v2/a/manifests/x?ns=ghcr.io", "manifest a x ns ghcr.io"),
             ("*", "badRequest UNSUPPORTED"),
             ("evil.example:443", "badRequest UNSUPPORTED"), ("", "badRequest UNSUPPORTED"), ("v2/", "badRequest UNSUPPORTED"),
@@ -90,10 +92,10 @@ struct RouteTests {
     }
 
     @Test(
-        "a path is decoded once, and what would need a second time is refused",
+        "A: encoded paths: a path is decoded once, and what would need a second time is refused",
         arguments: [
             "/v2/a%2fb/manifests/x", "/v2/a%2Fb/manifests/x", "/v2%2fa/manifests/x", "/v2/a%252fb/manifests/x",
-            "/v2/a%25/manifests/x",
+            "/v2/a%25/manifests/x", "/v2/a%3fb/manifests/x", "/v2/a%23b/manifests/x", "/v2/a/manifests/x%3Fns=b",
             "/v2/a/manifests/x%00", "/v2/a/manifests/%00", "/v2/a/manifests/x\u{0}", "/v2/a%5cb/manifests/x",
             "/v2/a%5Cb/manifests/x",
             "/v2/a\\b/manifests/x", "/v2/a%0d%0ab/manifests/x", "/v2/a%20b/manifests/x", "/v2/a b/manifests/x",
@@ -117,7 +119,7 @@ struct RouteTests {
     }
 
     @Test(
-        "empty components, and steps upwards, never make a name",
+        "A: encoded paths: empty components, and steps upwards, never make a name",
         arguments: [
             "/v2//manifests/x", "/v2/a//manifests/x", "/v2//a/manifests/x", "/v2/a/manifests//x", "/v2/a/manifests/",
             "/v2/a/manifests/x/",

@@ -8,6 +8,7 @@ import ServiceLifecycle
 import Storage
 import SystemPackage
 import TestSupport
+import Testing
 import Upstream
 
 /// A whole server in this process, between a scripted upstream and raw clients, on loopback.
@@ -21,6 +22,15 @@ struct ServerHarness: Sendable {
         var absenceLifetime = Duration.zero
         /// Long by default: on a busy machine two seconds are nothing, and STALE is not what most tests are about.
         var patience = Duration.seconds(60)
+        var limits = ServerLimits()
+        var stalePolicy = StalePolicy()
+        var finishAbandoned = true
+        var isPrivate = false
+        var isOffline = false
+        var caution = UpstreamCaution()
+        /// Takes the log, instead of nobody.
+        var log: LogRecorder?
+        var hitLog: (any HitLog)?
         var tune: @Sendable (inout UpstreamConfiguration) -> Void = { _ in }
     }
 
@@ -43,7 +53,7 @@ struct ServerHarness: Sendable {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 2)
         let pools = StorePools()
         pools.start()
-        let logger = Self.logger()
+        let logger = options.log?.logger ?? Self.logger()
         let clock = ManualWallClock()
         let path = options.storePath ?? folder.path("store")
         let socket = try ListeningSocket(binding: "127.0.0.1:0")
@@ -52,11 +62,15 @@ struct ServerHarness: Sendable {
             loop: group.next(), openFiles: 64, logger: logger, now: clock.read)
         guard let address = UpstreamAddress(upstream.url) else { throw HarnessError() }
         var configuration = UpstreamConfiguration(name: "docker", address: address)
+        // On a busy machine a few seconds are nothing; tests of patience say how long theirs is.
+        configuration.headTimeout = .seconds(60)
+        configuration.budget = .seconds(60)
         options.tune(&configuration)
         let client = RegistryClient(configuration, group: group, logger: logger)
         let binding = UpstreamBinding(
             name: "docker", namespaces: try options.namespaces.map { try Namespace(parsing: $0) }, cacheTtl: options.cacheTtl,
-            client: client)
+            client: client, stalePolicy: options.stalePolicy, finishAbandoned: options.finishAbandoned,
+            isPrivate: options.isPrivate, isOffline: options.isOffline, caution: options.caution)
         let downloads = DownloadService()
         let cache = PullThroughCache(
             store: store, directory: UpstreamDirectory(bindings: [binding], fallback: binding), service: downloads,
@@ -64,8 +78,10 @@ struct ServerHarness: Sendable {
             freshness: FreshnessPolicy(patience: options.patience), now: clock.read)
         var registry = RegistryConfiguration(version: "test")
         registry.drainTimeout = options.drainTimeout
+        registry.limits = options.limits
         let port = socket.port
-        let server = RegistryServer(sockets: [socket], cache: cache, configuration: registry, group: group, logger: logger)
+        let server = RegistryServer(
+            sockets: [socket], cache: cache, configuration: registry, group: group, hitLog: options.hitLog, logger: logger)
         let services = ServiceGroup(
             configuration: .init(services: [StoreUpkeep(store: store), downloads, server], logger: logger))
         let harness = ServerHarness(
@@ -125,6 +141,24 @@ struct ServerHarness: Sendable {
     func waitUntilStored(_ digest: String) async throws {
         let digest = try Digest(parsing: digest)
         try await eventually("\(digest) is stored") { self.store.catalog.content(digest) != nil }
+    }
+
+    /// Pulls an image by its tag and waits until all of it is stored, its name too.
+    func warm(_ image: FixtureImage) async throws {
+        #expect(try await self.get(image.manifestPath).status == 200)
+        for blob in image.blobs { #expect(try await self.get(image.blobPath(blob.digest)).body == blob.bytes) }
+        for digest in [image.manifestDigest] + image.blobs.map(\.digest) { try await self.waitUntilStored(digest) }
+        if let tag = image.tag { try await self.waitUntilTagged(tag, in: image.repository) }
+    }
+
+    /// Waits until tags are stored: each follows its manifest.
+    func waitUntilTagged(_ tags: String..., in name: String = "library/nginx") async throws {
+        let repository = try QualifiedRepository(parsing: "docker.io/\(name)")
+        for tag in tags {
+            try await eventually("the tag \(tag) is stored") {
+                self.store.catalog.tag(try OCI.Tag(parsing: tag), in: repository) != nil
+            }
+        }
     }
 
     func isStored(_ digest: String) throws -> Bool {

@@ -40,7 +40,9 @@ import Testing
         }
     }
 
-    @Test("an n that is no number is a 400", arguments: ["-1", "abc", "1.5", "1&n=2"])
+    @Test(
+        "B: catalog n: nonsense is a 400, as is one that stands twice",
+        arguments: ["-1", "abc", "1.5", "1&n=2", "1&n=1", "%2B1", "%201", "1e3", "0x10", "-0", "1,2", "\u{661}"])
     func malformedCount(_ count: String) async throws {
         let upstream = try ScriptedUpstream()
         try await ServerHarness.run(upstream) { server async throws in

@@ -172,7 +172,7 @@ import Testing
         }
     }
 
-    @Test("containerd's way, HEAD of the tag and GET of the digest, fills the cache for the tag")
+    @Test("C3: containerd's way, HEAD of the absent tag and GET of the digest, fills the cache for the tag")
     func headThenDigest() async throws {
         let upstream = try ScriptedUpstream()
         let image = upstream.addImage(repository: "library/nginx", tag: "latest")

@@ -134,14 +134,7 @@ import Testing
 /// A system command, on a thread of its own.
 enum Shell {
     static func run(_ arguments: String...) async throws {
-        let status = try await onThread {
-            let process = Process()
-            process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-            process.arguments = arguments
-            try process.run()
-            process.waitUntilExit()
-            return process.terminationStatus
-        }
+        let status = try await onThread { try ShellCommand.run(arguments).status }
         guard status == 0 else { throw HarnessError() }
     }
 }

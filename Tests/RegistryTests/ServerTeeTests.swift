@@ -62,7 +62,7 @@ import Testing
         }
     }
 
-    @Test("a client that does not read keeps neither the download nor another client waiting")
+    @Test("C2: a client that does not read keeps neither the download nor another client waiting")
     func slowClient() async throws {
         let upstream = try ScriptedUpstream()
         let bytes = Fixtures.pseudoRandomBytes(count: 32 << 20, seed: 3)
@@ -81,7 +81,7 @@ import Testing
         }
     }
 
-    @Test("a client that leaves takes nothing along: the download goes on to its end")
+    @Test("C1: a client that leaves takes nothing along: the download goes on to its end")
     func clientGone() async throws {
         let upstream = try ScriptedUpstream()
         let bytes = Fixtures.pseudoRandomBytes(count: self.size, seed: 4)

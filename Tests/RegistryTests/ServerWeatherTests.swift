@@ -1,3 +1,4 @@
+import OCI
 import TestSupport
 import Testing
 
@@ -96,6 +97,11 @@ import Testing
         try await ServerHarness.run(upstream, .init(cacheTtl: .zero)) { server async throws in
             _ = try await server.get(Self.tagPath)
             try await server.waitUntilStored(image.manifestDigest)
+            // The tag follows its manifest.
+            let repository = try QualifiedRepository(parsing: "docker.io/library/nginx")
+            try await eventually("the tag is stored") {
+                server.store.catalog.tag(try OCI.Tag(parsing: "latest"), in: repository) != nil
+            }
             upstream.addManifest(
                 Array("<html>".utf8), mediaType: "application/vnd.oci.image.manifest.v1+json", in: "library/nginx", tag: "latest")
             let response = try await server.get(Self.tagPath)

@@ -14,6 +14,22 @@ struct JournalLineTests {
 
     private static func isIntact(_ text: String) -> Bool { Array(text.utf8).withUnsafeBytes { JournalLine.isIntact($0) } }
 
+    // python3: zlib.crc32(bytes(i * 7 % 251 for i in range(n)))
+    @Test(
+        "the checksum is zlib's CRC-32, whatever the length",
+        arguments: [
+            (0, 0x0000_0000), (1, 0xD202_EF8D), (15, 0xC356_FBB9), (16, 0x5412_6BA2), (63, 0x0BC2_08D7), (64, 0xE667_F479),
+            (65, 0x1033_77DE), (79, 0x3128_90EE), (80, 0x2A51_6974), (81, 0x434C_D273), (127, 0x9089_E0BB), (128, 0x6D42_077B),
+            (129, 0x68BF_9B8F), (144, 0x98FF_135F), (191, 0x4016_FDBA), (192, 0x7C93_933A), (255, 0x07A7_E2C4),
+            (256, 0x5A0D_1289), (1000, 0x04DA_8651), (4096, 0xEBA0_9562), (16367, 0x488E_507A),
+        ] as [(Int, UInt32)])
+    func checksum(_ count: Int, _ expected: UInt32) {
+        // One byte further on, so that nothing is aligned.
+        let bytes = [0] + (0..<count).map { UInt8($0 * 7 % 251) }
+        let checksum = bytes.withUnsafeBytes { JournalLine.checksum(UnsafeRawBufferPointer(rebasing: $0[1...])) }
+        #expect(checksum == expected)
+    }
+
     @Test("the test vectors of the specification are intact", arguments: [header, pin, use])
     func vectors(_ line: String) {
         #expect(Self.isIntact(line))

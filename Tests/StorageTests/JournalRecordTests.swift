@@ -19,7 +19,7 @@ struct JournalRecordTests {
                 #expect(entry.generation == 5)
                 #expect(entry.sequence == Int64(index + 1))
                 switch entry.meaning(line: line, earlierEdges: { edges[$0] ?? [] }) {
-                case .edges(let digest, let more): edges[digest, default: []] += more
+                case .edges(let digest, let more, _): edges[digest, default: []] += more
                 case .record(let record): records.append(record)
                 case nil: Issue.record("a line has no meaning")
                 }
@@ -47,11 +47,12 @@ struct JournalRecordTests {
             .manifest(digest, facts, size: 4_194_304, repository: repository, at: 1_764_000_000),
             .manifest(long, empty, size: 2, repository: nil, at: 0), .link(digest, repository),
             .tag(tag, repository, digest, fetchedAt: 1_764_000_000), .untag(tag, repository), .use(long, at: 9_999_999_999),
-            .delete(digest), .deleted(long),
+            .delete(digest), .deleted(long), .unlink(long, repository), .pin(.tag(tag), repository, at: 1_764_000_000),
+            .pin(.digest(long), repository, at: 0), .unpin(.tag(tag), repository), .unpin(.digest(digest), repository),
         ]
     }
 
-    @Test("every record is read as it was written", arguments: 0..<10)
+    @Test("every record is read as it was written", arguments: 0..<15)
     func everyRecord(_ index: Int) throws {
         let record = try Self.samples()[index]
         let (records, lines) = try Self.roundTrip(record)
@@ -98,7 +99,7 @@ struct JournalRecordTests {
         #expect(read == .blob(digest, size: 9, repository: nil, at: 4))
     }
 
-    @Test("what a newer version wrote is kept as it is", arguments: [(JournalLineTests.pin, false), (required, true)])
+    @Test("what a newer version wrote is kept as it is", arguments: [(later, false), (required, true)])
     func unknown(_ text: String, _ isRequired: Bool) throws {
         let line = Array(text.utf8)
         let entry = try #require(line.withUnsafeBytes { JournalEntry(parsing: $0) })
@@ -115,7 +116,22 @@ struct JournalRecordTests {
     }
 
     // python3: zlib.crc32 of everything before `,"c"`.
+    private static let later = #"{"g":1,"q":5,"op":"later","repo":"docker.io/library/nginx","at":7,"c":"4670f127"}"#
     private static let required = #"{"g":1,"q":5,"op":"future","x":[1,2],"req":true,"c":"a8504ede"}"#
+
+    @Test("the pin of the journal's specification is read as one")
+    func specifiedPin() throws {
+        let line = Array(JournalLineTests.pin.utf8)
+        guard
+            case .record(let record) = line.withUnsafeBytes({
+                JournalEntry(parsing: $0)?.meaning(line: $0, earlierEdges: { _ in [] })
+            })
+        else {
+            Issue.record("not read as a record")
+            return
+        }
+        #expect(record == .pin(.tag(try Tag(parsing: "1.27")), try Sample.repository(), at: 1_764_000_000))
+    }
 
     @Test(
         "a known operation without what it needs means nothing",

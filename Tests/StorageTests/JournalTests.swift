@@ -1,5 +1,6 @@
 import Glibc
 import OCI
+import Synchronization
 import TestSupport
 import Testing
 
@@ -154,6 +155,33 @@ struct JournalTests {
                 try await store.journal.append([try JournalReplayTests.record(2)])
             }
             #expect(try Disk.text(fixture.path("journal.jsonl")).contains("\"ref\":\"t2\""))
+        }
+    }
+
+    @Test("a compaction between a change's line and its application waits for it, so that the change is in the new file")
+    func unapplied() async throws {
+        try await StoreFixture.run { (fixture) async throws in
+            let repository = try Sample.repository()
+            let pin = Reference.tag(try Tag(parsing: "v1"))
+            try await fixture.withStore { (store) async throws in
+                let before = store.journalSize
+                let compacted = Mutex(false)
+                try await onThread {
+                    try store.journal.changing {
+                        try store.journal.appendAndWait([.pin(pin, repository, at: 1)])
+                        store.journal.compact { _ in compacted.withLock { $0 = true } }
+                        // The next line is durable behind the request, and nothing was written anew for it.
+                        try store.journal.appendAndWait([.unpin(pin, try Sample.repository("other"))])
+                        #expect(!compacted.withLock { $0 })
+                        #expect(store.journalSize > before)
+                        store.catalog.apply(.pin(pin, repository, at: 1))
+                    }
+                }
+                try await eventually("the compaction is over") { compacted.withLock { $0 } }
+            }
+            try await fixture.withStore { (store) async throws in
+                #expect(store.catalog.pins(in: repository) == [pin: 1])
+            }
         }
     }
 }

@@ -86,11 +86,15 @@ struct LayoutTests {
         try await StoreFixture.run { (fixture) async throws in
             let repository = try Sample.repository()
             let folder = fixture.path("repositories/docker.io/library/nginx/_oci")
-            try await fixture.withStore { try await $0.put(try Sample.abc(), in: repository) }
+            let manifest = try Sample.manifest()
+            try await fixture.withStore { store async throws in
+                for content in [try Sample.abc(), try Sample.hello(), manifest] { try await store.put(content, in: repository) }
+            }
             #expect(Disk.exists("\(folder)/blobs/sha256/\(Sample.abcHex)"))
             try Disk.remove("\(folder)/blobs/sha256/\(Sample.abcHex)")
-            try await fixture.withStore { try await $0.put(try Sample.hello(), in: repository) }
-            #expect(try Disk.names(in: "\(folder)/blobs/sha256") == [Sample.helloHex, Sample.abcHex])
+            try await fixture.withStore { try await $0.put(try Sample.empty(), in: repository) }
+            let names = [Sample.helloHex, Sample.abcHex, Sample.emptyHex, manifest.digest.hex]
+            #expect(try Disk.names(in: "\(folder)/blobs/sha256") == names.sorted())
         }
     }
 

@@ -32,6 +32,45 @@ struct StoreContentTests {
         }
     }
 
+    @Test("what only registries that are kept apart have given is nobody else's, also for a manifest that names it")
+    func apart() async throws {
+        try await StoreFixture.run { (fixture) async throws in
+            let secret = try Sample.repository("team/secret", in: "private.example")
+            let (open, other) = (try Sample.repository("a", in: "docker.io"), try Sample.repository("b", in: "ghcr.io"))
+            let (hello, abc, manifest) = (try Sample.hello(), try Sample.abc(), try Sample.manifest())
+            try await fixture.withStore { (store) async throws in
+                store.keepRepositoriesApart(in: [secret.namespace])
+                try await store.put(hello, in: secret)
+                try await store.put(abc, in: open)
+                #expect(store.mayHave(hello.digest, in: secret))
+                #expect(!store.mayHave(hello.digest, in: try Sample.repository("team/else", in: "private.example")))
+                #expect(!store.mayHave(hello.digest, in: open))
+                #expect(store.mayHave(abc.digest, in: other))
+                #expect(!store.mayHave(abc.digest, in: secret))
+                try await store.put(manifest, in: open)
+                for child in manifest.facts?.children ?? [] where child.digest == hello.digest {
+                    #expect(!store.catalog.holds(child.digest, in: open))
+                }
+                store.link(hello.digest, to: open)
+                #expect(store.mayHave(hello.digest, in: other), "a registry for everybody has confirmed it")
+            }
+        }
+    }
+
+    @Test("a shard that somebody removed is made again for the blob that belongs there")
+    func missingShard() async throws {
+        try await StoreFixture.run { (fixture) async throws in
+            let hello = try Sample.hello()
+            let path = fixture.path(StoreFixture.blobPath(hello.digest))
+            try await fixture.withStore { (store) async throws in
+                try Disk.remove(String(path[..<(try #require(path.lastIndex(of: "/")))]))
+                try await store.put(hello, in: try Sample.repository())
+                #expect(try await store.contents(of: hello.digest) == hello.bytes)
+            }
+            #expect(try Disk.read(path) == hello.bytes)
+        }
+    }
+
     @Test("what the journal has is there after a crash")
     func crash() async throws {
         try await StoreFixture.run { (fixture) async throws in
@@ -142,7 +181,7 @@ struct StoreContentTests {
                 try await store.put(abc, in: repository)
                 #expect(try Disk.inode(path) == inode)
                 #expect(try Disk.names(in: fixture.path("spool")).isEmpty)
-                #expect(store.catalog.total == Catalog.Totals(blobs: 1, bytes: 3))
+                #expect(store.catalog.total == Catalog.Totals(blobs: 1, bytes: 3, allocated: 4_096))
             }
         }
     }
@@ -204,7 +243,7 @@ struct StoreContentTests {
         }
     }
 
-    @Test("a last use is noted once an hour")
+    @Test("a last use is known at once, and the journal is told once an hour")
     func lastUse() async throws {
         try await StoreFixture.run { (fixture) async throws in
             let repository = try Sample.repository()
@@ -212,12 +251,10 @@ struct StoreContentTests {
             let start = fixture.clock.now
             try await fixture.withStore { (store) async throws in
                 try await store.put(manifest, in: repository)
-                for (seconds, expected) in [(0, start), (3_599, start), (3_600, start + 3_600), (3_601, start + 3_600)]
-                    as [(Int64, Int64)]
-                {
+                for seconds in [0, 3_599, 3_600, 3_601] as [Int64] {
                     fixture.clock.set(to: start + seconds)
-                    store.noteUse(of: manifest.digest, content: try #require(store.catalog.content(manifest.digest)))
-                    #expect(store.catalog.content(manifest.digest)?.usedAt == expected)
+                    store.noteUse(of: manifest.digest)
+                    #expect(store.catalog.content(manifest.digest)?.usedAt == start + seconds)
                 }
             }
             try await fixture.withStore { (store) async throws in

@@ -94,10 +94,11 @@ final class StoreFixture: Sendable {
     func path(_ relative: String) -> String { "\(self.path)/\(relative)" }
 
     func open(
-        at path: String? = nil, maxSize: Int64 = 0, minFree: Int64 = 0, shares: [Namespace: Int64] = [:], role: String = "serve"
+        at path: String? = nil, maxSize: Int64 = 0, minFree: Int64 = 0, shares: [Namespace: Int64] = [:],
+        retention: [Namespace: Int64] = [:], role: String = "serve"
     ) async throws -> ContentStore {
         let configuration = StoreConfiguration(
-            path: FilePath(path ?? self.path), maxSize: maxSize, minFree: minFree, shares: shares)
+            path: FilePath(path ?? self.path), maxSize: maxSize, minFree: minFree, shares: shares, retention: retention)
         return try await onThread {
             try ContentStore.open(
                 configuration, role: role, pools: self.pools, loop: self.group.next(), openFiles: 64,

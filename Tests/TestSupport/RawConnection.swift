@@ -44,6 +44,9 @@ package final class RawConnection: Sendable {
         try await self.send(text + "\r\n")
     }
 
+    /// Ends our side with FIN, as a client does that has asked all it wants to.
+    package func endSending() async throws { try await self.thread.run { $0.socket.endSending() } }
+
     // MARK: Receiving
 
     /// The next head that is not 1xx. Read the body before it to its end first.

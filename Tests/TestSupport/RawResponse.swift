@@ -46,6 +46,11 @@ package struct RawResponse: Sendable {
     package let head: RawHead
     package let content: RawBody
 
+    package init(head: RawHead, content: RawBody) {
+        self.head = head
+        self.content = content
+    }
+
     package var status: Int { self.head.status }
     package var headers: [(name: String, value: String)] { self.head.headers }
     package var body: [UInt8] { self.content.bytes }

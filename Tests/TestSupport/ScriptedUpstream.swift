@@ -11,6 +11,8 @@ package final class ScriptedUpstream: Sendable {
     package let port: Int
     private let state: UpstreamState
     private let listener: Mutex<Socket?>
+    /// Keeps the port while nobody listens on it: else another test's server could answer there.
+    private let placeholder = Mutex<Socket?>(nil)
 
     /// - Parameter tokenService: whether `/v2/` wants a Bearer token of `/token`, valid for one repository's scope.
     package init(tokenService: Bool = false) throws {
@@ -40,11 +42,14 @@ package final class ScriptedUpstream: Sendable {
         let limit = ContinuousClock.now.advanced(by: defaultWait)
         while self.state.isAccepting, .now < limit { Thread.sleep(forTimeInterval: 0.001) }
         self.state.abortConnections()
+        let held = try? Socket.holding(self.port)  // then nobody keeps it
+        self.placeholder.withLock { $0 = held }
     }
 
     /// Listens again on the same port with the same content, scripts and records.
     package func restart() throws {
         self.stop()
+        self.placeholder.withLock { $0 = nil }
         self.start(try Socket.listening(on: self.port))
     }
 

@@ -36,6 +36,17 @@ final class Socket: Sendable {
     }
 
     /// - Parameter receiveBuffer: `SO_RCVBUF`, set before the handshake so that the window is small from the start.
+    /// Holds a port without listening: connecting is refused, and nobody else gets the port.
+    static func holding(_ port: Int) throws -> Socket {
+        let socket = Socket(descriptor: try Self.newDescriptor())
+        var one: Int32 = 1
+        setsockopt(socket.descriptor, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
+        guard Self.withAddress(port: port, { bind(socket.descriptor, $0, $1) }) == 0 else {
+            throw Self.systemError("hold port \(port)")
+        }
+        return socket
+    }
+
     static func connected(to port: Int, receiveBuffer: Int? = nil) throws -> Socket {
         let socket = Socket(descriptor: try self.newDescriptor())
         if let receiveBuffer {
@@ -114,6 +125,9 @@ final class Socket: Sendable {
     }
 
     // MARK: Ending
+
+    /// Ends our side with FIN; the peer may go on sending.
+    func endSending() { shutdown(self.descriptor, Int32(SHUT_WR)) }
 
     /// From any thread: makes the owner's present and future calls throw `aborted`.
     ///

@@ -1,7 +1,8 @@
 import Foundation
+import Synchronization
 
 /// How long a wait on a condition may take before the test fails instead of hanging.
-package let defaultWait = Duration.seconds(20)
+package let defaultWait = Duration.seconds(60)
 
 /// Returns once `condition` holds; throws `timedOut`, naming `what`, if it does not within `timeout`.
 ///
@@ -20,8 +21,15 @@ package func eventually(
 
 /// Runs blocking work on a thread of its own, never on the cooperative pool.
 package func onThread<Value: Sendable>(_ work: @escaping @Sendable () throws -> Value) async throws -> Value {
-    try await withCheckedThrowingContinuation { continuation in
-        Thread { continuation.resume(with: Result(catching: work)) }.start()
+    // What the work holds, such as an open store, is let go of before the caller goes on: the thread may end later.
+    let job = Mutex<(@Sendable () throws -> Value)?>(work)
+    return try await withCheckedThrowingContinuation { continuation in
+        Thread {
+            var work = job.withLock { $0.take() }
+            let result = Result { try (work ?? { throw CancellationError() })() }
+            work = nil
+            continuation.resume(with: result)
+        }.start()
     }
 }
 

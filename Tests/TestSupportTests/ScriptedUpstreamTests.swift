@@ -72,15 +72,7 @@ struct ScriptedUpstreamTests {
     }
 
     private static func run(_ arguments: String...) throws -> [UInt8] {
-        let process = Process()
-        let pipe = Pipe()
-        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
-        process.arguments = arguments
-        process.standardOutput = pipe
-        try process.run()
-        let data = try pipe.fileHandleForReading.readToEnd() ?? Data()
-        process.waitUntilExit()
-        return Array(data)
+        try ShellCommand.run(arguments).output
     }
 
     @Test("behaviours are taken in turn, then service is proper again")

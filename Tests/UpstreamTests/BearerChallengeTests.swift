@@ -66,7 +66,7 @@ struct BearerChallengeTests {
             #"Bearer service="s""#, #"realm="https://a/t""#, #"Basic realm="https://a/t""#, #"Negotiate"#,
             #"Digest realm="https://a/t",nonce="x""#, #"Bearerrealm="https://a/t""#, #"Bearer realm="https://a/t"#,
             #"Bearer realm="https://a/t\"#, #"Bearer realm="https://a/t\""#, #"Bearer realm="https://a/t" service="s""#,
-            #"Bearer realm="https://a/t",service"#, #"Bearer realm="https://a/t","#, #"Bearer realm="https://a/t";service="s""#,
+            #"Bearer realm="https://a/t","#, #"Bearer realm="https://a/t";service="s""#,
             #"Bearer realm="https://a/t",service="s"#, #"Bearer realm = "https://a/t""#,
             #"Bearer realm="https://a/t"x"#, "Bearer realm=\"https://a/t\r\nX: y\"", "Bearer realm=\"https://a/t\u{0}\"",
             "Bearer realm=\"https://a/t\u{7F}\"", "Bearer \u{FEFF}realm=\"https://a/t\"",

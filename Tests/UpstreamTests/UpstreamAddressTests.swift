@@ -1,5 +1,7 @@
+import OCI
 import Testing
-import Upstream
+
+@testable import Upstream
 
 struct UpstreamAddressTests {
     @Test(
@@ -23,10 +25,27 @@ struct UpstreamAddressTests {
     }
 
     @Test(
+        "a path stands before /v2, unless it has /v2 itself; then names follow it, in scopes as well",
+        arguments: [
+            ("https://host", "https://host/v2/a/b/manifests/x", "a/b"),
+            ("https://host/docker/remote/", "https://host/docker/remote/v2/a/b/manifests/x", "a/b"),
+            ("https://host/v2", "https://host/v2/a/b/manifests/x", "a/b"),
+            ("https://host/v2/proxy", "https://host/v2/proxy/a/b/manifests/x", "proxy/a/b"),
+            ("https://host:1/x/v2/p/q", "https://host:1/x/v2/p/q/a/b/manifests/x", "p/q/a/b"),
+        ])
+    func paths(_ text: String, _ url: String, _ name: String) throws {
+        let address = try #require(UpstreamAddress(text))
+        let repository = try RepositoryName(parsing: "a/b")
+        #expect(address.url(of: repository, "manifests/x") == url)
+        #expect(address.name(of: repository) == name)
+    }
+
+    @Test(
         "anything more, or less, is no address",
         arguments: [
             "", "registry-1.docker.io", "https://", "https:///", "https:registry", "//host", "ftp://host", "file:///etc/passwd",
-            "HTTPS://host", " https://host", "https://host ", "https://host\n", "https://host/v2", "https://host//",
+            "HTTPS://host", " https://host", "https://host ", "https://host\n", "https://host/../v2", "https://host//",
+            "https://host/a//b", "https://host/a%2fb", "https://host/.", "https://host/a b",
             "https://host?x=1",
             "https://host#x", "https://user@host", "https://user:pass@host", "https://host:", "https://:5000", "https://host:0",
             "https://host:65536", "https://host:-1", "https://host:+1", "https://host:abc", "https://a:1:2", "https://::1",

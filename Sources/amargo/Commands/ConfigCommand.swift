@@ -1,5 +1,7 @@
 import ArgumentParser
+import Foundation
 import OCI
+import PullThrough
 
 struct ConfigCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -15,6 +17,8 @@ struct ConfigCommand: AsyncParsableCommand {
         func run() async throws {
             do {
                 let (settings, file) = try SettingsLoader(self.options).load()
+                // Files and variables that the server would read are looked at as well.
+                _ = try settings.upstreams(environment: ProcessInfo.processInfo.environment)
                 print(file.map { "# from \($0)" } ?? "# no configuration file; built-in defaults")
                 print(EffectiveConfiguration(settings: settings).text, terminator: "")
             } catch {
@@ -39,11 +43,14 @@ struct EffectiveConfiguration {
         lines.append(("  maxSize: \(self.settings.maxSize)", self.origin("store.maxSize")))
         lines.append(("  minFree: \(self.settings.minFree)", self.origin("store.minFree")))
         lines.append(("cache:", nil))
+        lines.append(("  retainFor: \(self.settings.retainFor)", self.origin("cache.retainFor")))
         lines.append(("  repositories:", nil))
         for repository in self.settings.repositories {
+            let prefix = "cache.repositories.\(repository.name)"
             lines.append(("    \(repository.name):", nil))
-            lines.append(
-                ("      maxSize: \(repository.maxSize)", self.origin("cache.repositories.\(repository.name).maxSize")))
+            lines.append(("      maxSize: \(repository.maxSize)", self.origin("\(prefix).maxSize")))
+            guard let retainFor = repository.retainFor else { continue }
+            lines.append(("      retainFor: \(retainFor)", self.origin("\(prefix).retainFor")))
         }
         lines.append(("repositories:", nil))
         for repository in self.settings.repositories {
@@ -54,6 +61,9 @@ struct EffectiveConfiguration {
             lines.append(("    namespaces: [\(namespaces)]", self.origin("\(prefix).namespaces")))
             lines.append(("    default: \(repository.isDefault)", self.origin("\(prefix).default")))
             lines.append(("    cacheTtl: \(repository.cacheTtl)", self.origin("\(prefix).cacheTtl")))
+            for (line, key) in Self.lines(repository.connection) {
+                lines.append(("    \(line)", self.origin("\(prefix).\(key)")))
+            }
         }
         lines.append(("log:", nil))
         lines.append(("  level: \(self.settings.logLevel.rawValue)", self.origin("log.level")))
@@ -63,6 +73,43 @@ struct EffectiveConfiguration {
             guard let origin else { return line + "\n" }
             return line + String(repeating: " ", count: max(1, width + 2 - line.count)) + "# \(origin)\n"
         }.joined()
+    }
+
+    /// What is configured of a connection: usually nothing. Secrets are left out.
+    private static func lines(_ connection: UpstreamSettings) -> [(line: String, key: String)] {
+        func list(_ texts: [String]) -> String { "[\(texts.map(JSONText.quoted).joined(separator: ", "))]" }
+        var lines: [(String, String)] = []
+        func add(_ key: String, _ value: String?) { if let value { lines.append(("\(key): \(value)", key)) } }
+        if !connection.mirrors.isEmpty { add("mirrors", list(connection.mirrors.map(\.description))) }
+        switch connection.credentials {
+        case nil: break
+        case .password(let credential):
+            add("credentials", "{ username: \(JSONText.quoted(credential.username)), password: <redacted> }")
+        case .passwordFile(let username, let path):
+            add("credentials", "{ username: \(JSONText.quoted(username)), passwordFile: \(JSONText.quoted(path)) }")
+        case .docker(let path): add("credentials", "{ dockerConfig: \(JSONText.quoted(path)) }")
+        }
+        if !connection.authHosts.isEmpty { add("authHosts", list(connection.authHosts)) }
+        add("ca", connection.authorities.map(JSONText.quoted))
+        add("certificate", connection.certificate.map(JSONText.quoted))
+        add("key", connection.key.map(JSONText.quoted))
+        switch connection.proxy {
+        case .environment: break
+        case .none: add("proxy", "none")
+        case .server(let server): add("proxy", "\(server)")
+        }
+        add("connectTimeout", connection.connectTimeout.map(String.init))
+        add("answerTimeout", connection.answerTimeout.map(String.init))
+        add("stallTimeout", connection.stallTimeout.map(String.init))
+        add("connections", connection.connections.map(String.init))
+        if !connection.access.allowed.isEmpty { add("allow", list(connection.access.allowed.map(\.description))) }
+        if !connection.access.denied.isEmpty { add("deny", list(connection.access.denied.map(\.description))) }
+        if connection.stalePolicy != StalePolicy() {
+            add("staleOn", "[\(connection.stalePolicy.served.map(\.rawValue).sorted().joined(separator: ", "))]")
+        }
+        if !connection.finishAbandoned { add("finishAbandoned", "false") }
+        if connection.bandwidthLimit > 0 { add("bandwidthLimit", "\(connection.bandwidthLimit)") }
+        return lines
     }
 
     private func origin(_ key: String) -> String { self.settings.origins[key] ?? "default" }

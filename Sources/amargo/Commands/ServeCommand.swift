@@ -1,8 +1,11 @@
 import ArgumentParser
+import Foundation
 import Logging
 import Registry
+import Synchronization
+import Upstream
 
-struct ServeCommand: AsyncParsableCommand {
+struct ServeCommand: AsyncParsableCommand, StoreUser {
     static let configuration = CommandConfiguration(
         commandName: "serve",
         abstract: "Serve as a registry mirror.",
@@ -16,23 +19,53 @@ struct ServeCommand: AsyncParsableCommand {
     @Option(help: "An address to listen on, host:port; may be given several times. Replaces server.listen.")
     var listen: [String] = []
 
+    @Flag(help: "Ask no registry: serve what is stored, whatever its age, and nothing else.")
+    var offline = false
+
     @Option(help: "How log lines look: text or json.")
     var logFormat: String?
 
     @Option(help: "The least severe log lines that are written: trace, debug, info, notice, warning, error, critical.")
     var logLevel: String?
 
-    func run() async throws {
-        StandardStreams.open()
+    /// What was opened before root became the store's owner.
+    private struct Prepared {
+        let settings: Settings
+        let file: String?
+        let sockets: [ListeningSocket]
+        let upstreams: [String: UpstreamConfiguration]
+    }
+
+    /// A command's value is made of its arguments alone; the process has one server.
+    private static let prepared = Mutex<Prepared?>(nil)
+
+    func prepare() throws {
         do {
             var (settings, file) = try SettingsLoader(self.options).load()
             self.apply(to: &settings)
+            // Addresses before the store: a busy one must not leave a new store behind, and ports below 1024 are root's.
+            let sockets = try settings.listen.map { try ListeningSocket(binding: $0) }
+            // What only root may read.
+            let upstreams = try settings.upstreams(environment: ProcessInfo.processInfo.environment)
+            try StoreOwner.become(ofFolder: settings.storePath)
+            Self.prepared.withLock { $0 = Prepared(settings: settings, file: file, sockets: sockets, upstreams: upstreams) }
+        } catch {
+            throw Failure.report(error)
+        }
+    }
+
+    func run() async throws {
+        guard let prepared = Self.prepared.withLock({ $0.take() }) else { return }
+        do {
+            let settings = prepared.settings
             let writer = LogWriter()
-            let logger = Logger(label: "amargo") { [settings] _ in
-                AmargoLogHandler(level: settings.logLevel, format: settings.logFormat, writer: writer)
-            }
+            let handler = AmargoLogHandler(level: settings.logLevel, format: settings.logFormat, writer: writer)
+            let logger = Logger(label: "amargo") { _ in handler }
             do {
-                try await ServiceGraph(settings: settings, file: file, logger: logger).run()
+                try await ServiceGraph(
+                    settings: settings, upstreams: prepared.upstreams, file: prepared.file, logger: logger, hitLog: handler,
+                    isOffline: self.offline
+                ).run(on: prepared.sockets)
             } catch {
                 await writer.close()
                 throw error

@@ -14,7 +14,7 @@ struct ConfigurationFile {
         do {
             root = try Yams.compose(yaml: text)
         } catch let error as YamlError {
-            throw SettingsError("\(self.path) is not valid YAML: \(Self.firstLine(of: "\(error)").prefix(300))")
+            throw SettingsError("\(self.path)\(Self.describe(error))")
         }
         guard let root, !Section.isNull(root) else { return }
         let document = try Section(root, "", self.path)
@@ -50,8 +50,15 @@ struct ConfigurationFile {
         }
     }
 
-    private static func firstLine(of text: String) -> String {
-        text.split(whereSeparator: \.isNewline).map(String.init).joined(separator: " ")
+    /// Where and what is wrong, without the library's excerpt of the file: there may be a password in it.
+    private static func describe(_ error: YamlError) -> String {
+        switch error {
+        case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _), .composer(_, let problem, let mark, _):
+            return ", line \(mark.line): this is not valid YAML: \(problem)"
+        case .reader(let problem, _, _, _): return " is not valid YAML: \(problem)"
+        case .duplicatedKeysInMapping(let keys, _): return " is not valid YAML: \(keys.joined(separator: ", ")) stands twice"
+        default: return " is not valid YAML"
+        }
     }
 
     private func readServer(_ document: Section, _ settings: inout Settings) throws {
@@ -104,7 +111,7 @@ struct ConfigurationFile {
                 if existing != nil { continue }
                 throw repositories.error(name, Self.needsUpstream)
             }
-            try section.allow("upstream", "namespaces", "default", "cacheTtl")
+            try section.allow(Self.upstreamKeys)
             var repository: Settings.Repository
             if let existing {
                 repository = settings.repositories[existing]
@@ -156,6 +163,10 @@ struct ConfigurationFile {
                 }
             }
         }
+        let places = Self.upstreamKeys.map { ($0, section.place($0)) }
+        try self.read(section, into: &repository.connection) { key in
+            settings.origins["\(prefix).\(key)"] = places.first { $0.0 == key }?.1
+        }
         if let value = try section.seconds("cacheTtl") {
             repository.cacheTtl = value
             settings.origins["\(prefix).cacheTtl"] = section.place("cacheTtl")
@@ -164,14 +175,22 @@ struct ConfigurationFile {
 
     private func readCache(_ document: Section, _ settings: inout Settings) throws {
         guard let cache = try document.section("cache") else { return }
-        try cache.allow("repositories")
+        try cache.allow("repositories", "retainFor")
+        if let value = try cache.seconds("retainFor") {
+            settings.retainFor = value
+            settings.origins["cache.retainFor"] = cache.place("retainFor")
+        }
         guard let repositories = try cache.section("repositories") else { return }
         for name in repositories.keys {
             guard let index = settings.repositories.firstIndex(where: { $0.name == name }) else {
                 throw repositories.unknown(name, among: settings.repositories.map(\.name))
             }
             guard let section = try repositories.section(name) else { continue }
-            try section.allow("maxSize")
+            try section.allow("maxSize", "retainFor")
+            if let value = try section.seconds("retainFor") {
+                settings.repositories[index].retainFor = value
+                settings.origins["cache.repositories.\(name).retainFor"] = section.place("retainFor")
+            }
             if let value = try section.bytes("maxSize") {
                 settings.repositories[index].maxSize = value
                 settings.origins["cache.repositories.\(name).maxSize"] = section.place("maxSize")

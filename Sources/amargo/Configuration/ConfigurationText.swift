@@ -1,9 +1,10 @@
 import Glibc
+import OCI
 
 /// Reads a configuration file whole, with a sentence for whatever keeps it from being read.
 enum ConfigurationText {
     /// More than any configuration, less than a mistake costs.
-    private static let limit = 1 << 20
+    private static let limit = Limits.Process.configuration
 
     static func read(_ path: String) throws -> String {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)

@@ -1,3 +1,5 @@
+import Glibc
+
 /// Sizes and durations as people write them.
 enum Quantity {
     private static let units: [(suffix: String, factor: Int64)] = [
@@ -35,6 +37,16 @@ enum Quantity {
 
     private static func areDigits(_ text: Substring) -> Bool {
         !text.isEmpty && text.utf8.allSatisfy { (0x30...0x39).contains($0) }
+    }
+
+    /// A moment in Unix seconds for people, in UTC: `2026-11-24 12:00Z`.
+    static func date(_ seconds: Int64) -> String {
+        var time = time_t(seconds)
+        var parts = tm()
+        guard gmtime_r(&time, &parts) != nil else { return "\(seconds)" }
+        func two(_ number: CInt) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        return
+            "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday)) \(two(parts.tm_hour)):\(two(parts.tm_min))Z"
     }
 
     /// Bytes for people: `1.5 GB`.

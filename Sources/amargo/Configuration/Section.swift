@@ -1,3 +1,4 @@
+import Foundation
 import Upstream
 import Yams
 
@@ -38,8 +39,22 @@ struct Section {
             "\(self.place(key)): unknown key \(self.dotted(key)); \(advice ?? "known here: \(known.joined(separator: ", "))")")
     }
 
+    /// What was written instead; not when there may be a password in it.
+    static func quoting(_ text: String) -> String {
+        text.contains("@") ? ", without a name and a password (those belong into credentials)" : ", not \"\(text)\""
+    }
+
+    /// A path as the file means it: below the file's own folder, unless it says otherwise.
+    func resolved(_ path: String) -> String {
+        if path.hasPrefix("/") { return path }
+        if path.hasPrefix("~/") { return NSString(string: path).expandingTildeInPath }
+        return URL(fileURLWithPath: self.file).deletingLastPathComponent().appendingPathComponent(path).standardizedFileURL.path
+    }
+
     /// Refuses every key but these, and any that stands twice.
-    func allow(_ known: String...) throws {
+    func allow(_ known: String...) throws { try self.allow(known) }
+
+    func allow(_ known: [String]) throws {
         var seen: Set<String> = []
         for entry in self.mapping {
             guard let key = entry.key.string else { throw SettingsError("\(self.file): a key of \(self.path) is no text") }
@@ -120,7 +135,7 @@ struct Section {
     func address(_ key: String) throws -> UpstreamAddress? {
         guard let text = try self.string(key) else { return nil }
         guard let address = UpstreamAddress(text) else {
-            throw self.error(key, "must be an address such as https://registry-1.docker.io, without a path, not \"\(text)\"")
+            throw self.error(key, "must be an address such as https://registry-1.docker.io\(Self.quoting(text))")
         }
         return address
     }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import Upstream
 
 /// The options by which every command finds the same configuration and the same store.
 struct StoreOptions: ParsableArguments {
@@ -28,6 +29,7 @@ struct SettingsLoader {
             let text = try ConfigurationText.read(file)
             try ConfigurationFile(path: file).apply(text, to: &settings)
         }
+        try self.readCredentials(&settings)
         if let store = self.options.store {
             guard !store.isEmpty else { throw SettingsError("--store is empty; name a folder, or leave it out") }
             settings.storePath = store
@@ -38,6 +40,22 @@ struct SettingsLoader {
         }
         settings.storePath = self.absolute(settings.storePath)
         return (settings, file)
+    }
+
+    /// `AMARGO_NAME_USERNAME` and `AMARGO_NAME_PASSWORD` win over the file, so that secrets need not stand in it.
+    private func readCredentials(_ settings: inout Settings) throws {
+        for index in settings.repositories.indices {
+            let name = settings.repositories[index].name
+            let prefix = "AMARGO_" + name.uppercased().map { $0.isLetter || $0.isNumber ? String($0) : "_" }.joined()
+            switch (self.variable("\(prefix)_USERNAME"), self.variable("\(prefix)_PASSWORD")) {
+            case (nil, nil): continue
+            case (let username?, let password?):
+                settings.repositories[index].connection.credentials = .password(
+                    Credential(username: username, secret: .password(password)))
+                settings.origins["repositories.\(name).credentials"] = "\(prefix)_USERNAME and \(prefix)_PASSWORD"
+            default: throw SettingsError("\(prefix)_USERNAME and \(prefix)_PASSWORD belong together, and only one of them is set")
+            }
+        }
     }
 
     private func findFile() throws -> String? {

@@ -1,6 +1,6 @@
-import Glibc
 import Logging
 import OCI
+import Registry
 
 /// Log lines as people grep them, or as JSON, one object a line.
 struct AmargoLogHandler: LogHandler {
@@ -22,21 +22,41 @@ struct AmargoLogHandler: LogHandler {
 
     func log(event: LogEvent) {
         let facts = self.metadata.merging(event.metadata ?? [:]) { $1 }.sorted { $0.key < $1.key }
-        let time = Self.timestamp()
+        let shape = LineShape(self.format, event.level)
+        let message: String
+        let tail: String
         switch self.format {
         case .text:
-            let tail = facts.map { " \($0.key)=\(Self.word("\($0.value)"))" }.joined()
-            let level = event.level.rawValue.uppercased()
-            self.writer.write("\(time) \(level) \(Self.safe("\(event.message)"))\(tail)\n")
+            tail = facts.map { " \($0.key)=\(Self.word("\($0.value)"))" }.joined()
+            message = Self.safe("\(event.message)")
         case .json:
-            let tail = facts.map { ",\(JSONText.quoted($0.key)):\(JSONText.quoted("\($0.value)"))" }.joined()
-            self.writer.write(
-                "{\"time\":\"\(time)\",\"level\":\"\(event.level.rawValue)\",\"message\":\(JSONText.quoted("\(event.message)"))\(tail)}\n"
-            )
+            tail = facts.map { ",\(JSONText.quoted($0.key)):\(JSONText.quoted("\($0.value)"))" }.joined()
+            message = JSONText.quoted("\(event.message)")
+        }
+        self.writer.write(shape.beforeTime.utf8, "\(shape.beforeMessage)\(message)\(tail)\(shape.end)".utf8)
+    }
+
+    /// What stands around the time and the message of a line.
+    private struct LineShape {
+        let beforeTime: String
+        let beforeMessage: String
+        let end: String
+
+        init(_ format: Settings.LogFormat, _ level: Logger.Level) {
+            switch format {
+            case .text:
+                self.beforeTime = ""
+                self.beforeMessage = " \(level.rawValue.uppercased()) "
+                self.end = "\n"
+            case .json:
+                self.beforeTime = "{\"time\":\""
+                self.beforeMessage = "\",\"level\":\"\(level.rawValue)\",\"message\":"
+                self.end = "}\n"
+            }
         }
     }
 
-    /// Control characters and marks of writing direction can make one line look like another.
+    /// Control characters, marks of writing direction and what cannot be seen can make one line look like another.
     private static func safe(_ text: String) -> String {
         guard text.unicodeScalars.contains(where: Self.isUnsafe) else { return text }
         var result = ""
@@ -52,7 +72,7 @@ struct AmargoLogHandler: LogHandler {
 
     private static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
         switch scalar.value {
-        case 0..<0x20, 0x7F..<0xA0, 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: true
+        case 0..<0x20, 0x7F..<0xA0, 0x61C, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x2069, 0xFEFF: true
         default: false
         }
     }
@@ -61,17 +81,23 @@ struct AmargoLogHandler: LogHandler {
         let needsQuotes = text.isEmpty || text.contains { $0 == " " || $0 == "\"" || $0 == "=" }
         return needsQuotes ? JSONText.quoted(text) : Self.safe(text)
     }
+}
 
-    /// `2026-11-24T08:06:44.123Z`
-    private static func timestamp() -> String {
-        var now = timespec()
-        clock_gettime(CLOCK_REALTIME, &now)
-        var parts = tm()
-        gmtime_r(&now.tv_sec, &parts)
-        func two(_ number: Int32) -> String { number < 10 ? "0\(number)" : "\(number)" }
-        let thousandths = now.tv_nsec / 1_000_000
-        let fraction = thousandths < 10 ? "00\(thousandths)" : thousandths < 100 ? "0\(thousandths)" : "\(thousandths)"
-        return "\(parts.tm_year + 1900)-\(two(parts.tm_mon + 1))-\(two(parts.tm_mday))T"
-            + "\(two(parts.tm_hour)):\(two(parts.tm_min)):\(two(parts.tm_sec)).\(fraction)Z"
+extension AmargoLogHandler: HitLog {
+    private struct Line: HitLine {
+        let writer: LogWriter
+        let beforeTime: [UInt8]
+        let afterTime: [UInt8]
+
+        func write() { self.writer.write(self.beforeTime, self.afterTime) }
+    }
+
+    func line(_ message: String) -> (any HitLine)? {
+        guard self.logLevel <= .info else { return nil }
+        let shape = LineShape(self.format, .info)
+        let text = self.format == .json ? JSONText.quoted(message) : Self.safe(message)
+        return Line(
+            writer: self.writer, beforeTime: Array(shape.beforeTime.utf8),
+            afterTime: Array("\(shape.beforeMessage)\(text)\(shape.end)".utf8))
     }
 }

@@ -10,8 +10,7 @@ enum Failure {
 
     static func report(_ error: any Error) -> any Error {
         if error is ExitCode || error is CleanExit || error is ValidationError { return error }
-        let sentence = Array("amargo: \(error)\n".utf8)
-        _ = sentence.withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
+        StandardStreams.complain("\(error)")
         return error is SettingsError ? Self.configuration : ExitCode.failure
     }
 }

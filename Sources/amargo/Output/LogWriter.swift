@@ -1,5 +1,6 @@
 import Glibc
 import NIOPosix
+import OCI
 import Synchronization
 
 /// Writes log lines to standard error without ever making anybody wait.
@@ -8,12 +9,17 @@ import Synchronization
 /// stalled pipe costs lines, never a response.
 final class LogWriter: Sendable {
     private struct State {
-        var lines: [String] = []
+        /// The lines that wait, one behind the other, and how many they are.
+        var bytes: [UInt8] = []
+        var count = 0
         var dropped = 0
         var isWriting = false
+        var timestamp = Timestamp()
     }
 
-    private static let limit = 8192
+    private static let limit = Limits.Memory.logLines
+    /// Between two writes: a burst of lines makes few of them, and a line is late by no more than this.
+    private static let pause: useconds_t = 2000
 
     private let descriptor: CInt
     private let pool: NIOThreadPool
@@ -25,13 +31,17 @@ final class LogWriter: Sendable {
         self.pool.start()
     }
 
-    func write(_ line: String) {
+    /// Writes a line with this moment's time in it.
+    func write(_ beforeTime: some Collection<UInt8>, _ afterTime: some Collection<UInt8>) {
         let starts = self.state.withLock { state in
-            guard state.lines.count < Self.limit else {
+            guard state.count < Self.limit else {
                 state.dropped += 1
                 return false
             }
-            state.lines.append(line)
+            state.count += 1
+            state.bytes += beforeTime
+            state.timestamp.append(to: &state.bytes)
+            state.bytes += afterTime
             defer { state.isWriting = true }
             return !state.isWriting
         }
@@ -51,34 +61,23 @@ final class LogWriter: Sendable {
     }
 
     private func drain() {
+        var batch: [UInt8] = []
         while true {
-            let batch = self.state.withLock { state -> [String] in
-                var batch = state.lines
-                state.lines = []
+            batch.removeAll(keepingCapacity: true)
+            self.state.withLock { state in
+                swap(&batch, &state.bytes)
+                state.count = 0
                 if state.dropped > 0 {
-                    batch.append("… \(state.dropped) log lines were dropped because nobody read them in time\n")
+                    batch += "… \(state.dropped) log lines were dropped because nobody read them in time\n".utf8
                     state.dropped = 0
                 }
                 if batch.isEmpty { state.isWriting = false }
-                return batch
             }
             if batch.isEmpty { return }
-            Self.write(batch.joined(), to: self.descriptor)
-        }
-    }
-
-    private static func write(_ text: String, to descriptor: CInt) {
-        var text = text
-        text.withUTF8 { bytes in
-            var rest = UnsafeRawBufferPointer(bytes)
-            while let base = rest.baseAddress, rest.count > 0 {
-                let count = Glibc.write(descriptor, base, rest.count)
-                if count < 0 {
-                    if errno == EINTR { continue }
-                    return  // nobody is there to be told
-                }
-                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
-            }
+            StandardStreams.write(batch, to: self.descriptor)
+            // What a burst took is not kept for ever.
+            if batch.capacity > 1 << 20 { batch = [] }
+            usleep(Self.pause)
         }
     }
 }

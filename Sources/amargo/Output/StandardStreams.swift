@@ -10,4 +10,24 @@ enum StandardStreams {
             _ = Glibc.open("/dev/null", O_RDWR)
         }
     }
+
+    /// Writes a sentence to standard error.
+    static func complain(_ sentence: String) { Self.write("amargo: \(sentence)\n", to: STDERR_FILENO) }
+
+    /// Writes a text as a whole, unless nobody is there to read it.
+    static func write(_ text: String, to descriptor: CInt) { Self.write(Array(text.utf8), to: descriptor) }
+
+    static func write(_ bytes: [UInt8], to descriptor: CInt) {
+        bytes.withUnsafeBytes { bytes in
+            var rest = bytes
+            while let base = rest.baseAddress, rest.count > 0 {
+                let count = Glibc.write(descriptor, base, rest.count)
+                if count < 0 {
+                    if errno == EINTR { continue }
+                    return  // nobody is there to be told
+                }
+                rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+            }
+        }
+    }
 }

@@ -3,17 +3,30 @@ import Foundation
 /// The binary under test, serving.
 actor AmargoProcess {
     struct Settings: Sendable {
+        var host = "127.0.0.1"
         var port: Int
         var upstream: String
         var store: URL
         var cacheTTL = 1800
+        /// `text` or `json`.
+        var logFormat = "text"
+        /// How many files it may open; nil for as many as this process.
+        var descriptors: Int?
+        /// Further lines of the registry's section.
+        var upstreamLines: [String] = []
+        var arguments: [String] = []
+        var environment: [String: String] = [:]
+        /// A library that is loaded before all others.
+        var preloaded: URL?
+        /// Whether it may ask nobody.
+        var isOffline = false
         /// Further registries: the names of each, and its address.
         var others: [(namespaces: [String], upstream: String)] = []
 
         var configuration: String {
             """
             server:
-              listen: "127.0.0.1:\(self.port)"
+              listen: "\(self.host):\(self.port)"
             store:
               path: \(self.store.path)
             repositories:
@@ -22,7 +35,10 @@ actor AmargoProcess {
                 namespaces: [docker.io]
                 default: true
                 cacheTtl: \(self.cacheTTL)
+            \(self.upstreamLines.map { "    \($0)\n" }.joined())\
             \(self.others.enumerated().map { Self.other($0.offset, $0.element) }.joined())
+            log:
+              format: \(self.logFormat)
             """
         }
 
@@ -42,10 +58,20 @@ actor AmargoProcess {
         self.settings = settings
         self.configuration = folder.appendingPathComponent("amargo.yaml")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        var program = try Self.binary()
+        var arguments = try Self.arguments(settings, in: folder)
+        if let descriptors = settings.descriptors {
+            arguments = ["--nofile=\(descriptors)", program.path] + arguments
+            program = try Program.prlimit.url()
+        }
+        if let library = settings.preloaded {
+            arguments = ["LD_PRELOAD=\(library.path)", program.path] + arguments
+            program = try Program(name: "env", package: "coreutils").url()
+        }
         self.daemon = Daemon(
             "amargo",
-            try Self.binary(),
-            try Self.arguments(settings, in: folder),
+            program,
+            arguments, environment: settings.environment,
             log: folder.appendingPathComponent("amargo.log"))
     }
 
@@ -83,6 +109,18 @@ actor AmargoProcess {
         return kibibytes << 10
     }
 
+    /// Seconds of processor time it has taken, by user and kernel.
+    func processorTime() async throws -> Double {
+        let pid = await self.daemon.pid ?? 0
+        let text = try String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8)
+        // The name is in parentheses and may have spaces; user and system time are the 12th and 13th field behind it.
+        let fields = text.drop { $0 != ")" }.split(separator: " ")
+        guard fields.count > 13, let user = Double(fields[12]), let system = Double(fields[13]) else {
+            throw ConditionFailure(description: "no times in /proc/\(pid)/stat: \(text)")
+        }
+        return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+    }
+
     /// A start that is expected to fail by itself.
     static func outcome(_ settings: Settings, in folder: URL) async throws -> Command.Result {
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -106,5 +144,6 @@ actor AmargoProcess {
         let configuration = folder.appendingPathComponent("amargo.yaml")
         try Data(settings.configuration.utf8).write(to: configuration)
         return ["serve", "--config", configuration.path, "--store", settings.store.path]
+            + (settings.isOffline ? ["--offline"] : []) + settings.arguments
     }
 }

@@ -5,7 +5,7 @@ actor DockerRegistry {
     nonisolated let port: Int
     nonisolated let daemon: Daemon
 
-    private let storage: URL
+    nonisolated let storage: URL
 
     nonisolated var url: String { "http://127.0.0.1:\(self.port)" }
 

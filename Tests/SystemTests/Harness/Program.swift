@@ -9,6 +9,7 @@ struct Program: Sendable {
     static let containerd = Program(name: "containerd", package: "containerd")
     static let ctr = Program(name: "ctr", package: "containerd")
     static let nginx = Program(name: "nginx", package: "nginx-light")
+    static let jq = Program(name: "jq", package: "jq")
     static let podman = Program(name: "podman", package: "podman")
     static let busybox = Program(name: "busybox", package: "busybox-static")
     static let curl = Program(name: "curl", package: "curl")
@@ -16,6 +17,7 @@ struct Program: Sendable {
     static let dockerd = Program(name: "dockerd", package: "docker.io")
     static let dockerRegistry = Program(name: "docker-registry", package: "docker-registry")
     static let gzip = Program(name: "gzip", package: "gzip")
+    static let prlimit = Program(name: "prlimit", package: "util-linux")
     static let python = Program(name: "python3", package: "python3")
     static let remove = Program(name: "rm", package: "coreutils")
     static let runc = Program(name: "runc", package: "runc")
@@ -23,6 +25,10 @@ struct Program: Sendable {
     static let sha256sum = Program(name: "sha256sum", package: "coreutils")
     static let skopeo = Program(name: "skopeo", package: "skopeo")
     static let tar = Program(name: "tar", package: "tar")
+    static let mount = Program(name: "mount", package: "mount")
+    static let openssl = Program(name: "openssl", package: "openssl")
+    static let tinyproxy = Program(name: "tinyproxy", package: "tinyproxy-bin")
+    static let umoci = Program(name: "umoci", package: "umoci")
     static let unmount = Program(name: "umount", package: "mount")
 
     /// The search path of root's login shell: daemons are in `sbin`, which a user's path lacks.

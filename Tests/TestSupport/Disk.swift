@@ -1,9 +1,8 @@
 import Glibc
-import TestSupport
 
 /// Looks at files, and changes them, without the code under test.
-enum Disk {
-    static func write(_ bytes: [UInt8], to path: String, mode: mode_t = 0o644) throws {
+package enum Disk {
+    package static func write(_ bytes: [UInt8], to path: String, mode: mode_t = 0o644) throws {
         let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC, mode)
         guard descriptor >= 0 else { throw TestSupportError(.system, "cannot write \(path): errno \(errno)") }
         defer { close(descriptor) }
@@ -11,7 +10,7 @@ enum Disk {
     }
 
     /// A file that is gone when its descriptor is closed; the caller closes it.
-    static func unnamedFile(holding bytes: [UInt8]) throws -> CInt {
+    package static func unnamedFile(holding bytes: [UInt8]) throws -> CInt {
         var template = Array("/tmp/amargo-test-XXXXXX".utf8CString)
         let descriptor = mkstemp(&template)
         guard descriptor >= 0 else { throw TestSupportError(.system, "mkstemp failed: errno \(errno)") }
@@ -20,7 +19,7 @@ enum Disk {
         return descriptor
     }
 
-    static func append(_ bytes: [UInt8], to descriptor: CInt) throws {
+    package static func append(_ bytes: [UInt8], to descriptor: CInt) throws {
         var offset = 0
         while offset < bytes.count {
             let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress?.advanced(by: offset), $0.count - offset) }
@@ -29,7 +28,7 @@ enum Disk {
         }
     }
 
-    static func read(_ path: String) throws -> [UInt8] {
+    package static func read(_ path: String) throws -> [UInt8] {
         let descriptor = open(path, O_RDONLY)
         guard descriptor >= 0 else { throw TestSupportError(.system, "cannot read \(path): errno \(errno)") }
         defer { close(descriptor) }
@@ -43,51 +42,56 @@ enum Disk {
         }
     }
 
-    static func text(_ path: String) throws -> String { String(decoding: try Self.read(path), as: UTF8.self) }
+    package static func text(_ path: String) throws -> String { String(decoding: try Self.read(path), as: UTF8.self) }
 
-    static func exists(_ path: String) -> Bool {
+    package static func exists(_ path: String) -> Bool {
         var status = stat()
         return lstat(path, &status) == 0
     }
 
-    static func status(_ path: String) throws -> stat {
+    package static func status(_ path: String) throws -> stat {
         var status = stat()
         guard lstat(path, &status) == 0 else { throw TestSupportError(.system, "nothing at \(path): errno \(errno)") }
         return status
     }
 
-    static func inode(_ path: String) throws -> UInt64 { UInt64(try Self.status(path).st_ino) }
+    package static func inode(_ path: String) throws -> UInt64 { UInt64(try Self.status(path).st_ino) }
 
-    static func makeFolder(_ path: String, mode: mode_t = 0o755) throws {
+    package static func makeFolder(_ path: String, mode: mode_t = 0o755) throws {
         guard mkdir(path, mode) == 0, chmod(path, mode) == 0 else {
             throw TestSupportError(.system, "cannot make \(path): errno \(errno)")
         }
     }
 
-    static func setMode(_ mode: mode_t, of path: String) throws {
+    package static func setMode(_ mode: mode_t, of path: String) throws {
         guard chmod(path, mode) == 0 else { throw TestSupportError(.system, "cannot chmod \(path): errno \(errno)") }
     }
 
-    static func remove(_ path: String) throws {
+    /// Cuts a file, or ends it in a hole.
+    package static func setSize(_ size: Int64, of path: String) throws {
+        guard truncate(path, off_t(size)) == 0 else { throw TestSupportError(.system, "cannot truncate \(path): errno \(errno)") }
+    }
+
+    package static func remove(_ path: String) throws {
         guard unlink(path) == 0 || rmdir(path) == 0 else {
             throw TestSupportError(.system, "cannot remove \(path): errno \(errno)")
         }
     }
 
-    static func makePipe(_ path: String) throws {
+    package static func makePipe(_ path: String) throws {
         guard mkfifo(path, 0o644) == 0 else { throw TestSupportError(.system, "cannot make \(path): errno \(errno)") }
     }
 
-    static func move(_ path: String, to target: String) throws {
+    package static func move(_ path: String, to target: String) throws {
         guard rename(path, target) == 0 else { throw TestSupportError(.system, "cannot move \(path): errno \(errno)") }
     }
 
-    static func link(_ target: String, at path: String) throws {
+    package static func link(_ target: String, at path: String) throws {
         guard symlink(target, path) == 0 else { throw TestSupportError(.system, "cannot link \(path): errno \(errno)") }
     }
 
     /// The names in a folder, sorted.
-    static func names(in path: String) throws -> [String] {
+    package static func names(in path: String) throws -> [String] {
         guard let stream = opendir(path) else { throw TestSupportError(.system, "cannot list \(path): errno \(errno)") }
         defer { closedir(stream) }
         var names: [String] = []

@@ -1,0 +1,46 @@
+import Maintenance
+import OCI
+
+/// What can be asked of whoever holds a store, over `amargo.sock` or in the same process.
+package enum AdminRequest: Hashable, Sendable {
+    /// Who are you?
+    case hello
+    /// A server wants to start: end at the next image.
+    case giveWay
+    case pin([String])
+    case unpin([String])
+    case remove([String], dryRun: Bool)
+    case collect(dryRun: Bool)
+    /// Verify the store and mend what is found.
+    case verify(VerificationOptions)
+
+    package var event: AdminEvent {
+        switch self {
+        case .hello: AdminEvent("hello")
+        case .giveWay: AdminEvent("giveWay")
+        case .pin(let images): AdminEvent("pin").with("images", images)
+        case .unpin(let images): AdminEvent("unpin").with("images", images)
+        case .remove(let images, let dryRun): AdminEvent("remove").with("images", images).with("dryRun", dryRun)
+        case .collect(let dryRun): AdminEvent("collect").with("dryRun", dryRun)
+        case .verify(let options): AdminEvent("verify").with("options", options.json)
+        }
+    }
+
+    /// Nil for what this version does not know.
+    package init?(_ event: AdminEvent) {
+        switch event.kind {
+        case "hello": self = .hello
+        case "giveWay": self = .giveWay
+        case "pin": self = .pin(event.list("images"))
+        case "unpin": self = .unpin(event.list("images"))
+        case "remove": self = .remove(event.list("images"), dryRun: event.flag("dryRun"))
+        case "verify":
+            guard let text = event.text("options"), let options = try? VerificationOptions(json: Array(text.utf8)) else {
+                return nil  // what a later version wants to have verified
+            }
+            self = .verify(options)
+        case "collect": self = .collect(dryRun: event.flag("dryRun"))
+        default: return nil
+        }
+    }
+}

@@ -1,0 +1,127 @@
+import Foundation
+import Glibc
+import Logging
+import NIOCore
+import NIOPosix
+import Registry
+import Storage
+import Synchronization
+import Upstream
+
+/// The way to change a store: through the process that holds it when there is one, else by holding it for a while.
+///
+/// Both ways do the same and say the same. A command that holds the store answers on its socket like a server does, and gives way to
+/// a server that starts.
+struct StoreDoor {
+    /// How long a holder may be silent, in seconds, before it is named and left alone.
+    static let patience = 10
+
+    let settings: Settings
+
+    /// Carries a request out and returns the exit code.
+    func perform(_ request: AdminRequest, role: String, receive: @escaping @Sendable (AdminEvent) -> Void) async throws -> Int {
+        let root = try self.existingRoot()
+        let deadline = ContinuousClock.now + .seconds(Self.patience)
+        while true {
+            if let client = try AdminClient(to: root) {
+                do {
+                    return try await Self.onThread {
+                        _ = try client.hello(patience: Self.patience)
+                        return try client.perform(request, patience: nil, receive)
+                    }
+                } catch AdminClient.Failure.silent {
+                    throw Self.silent(root)
+                } catch AdminClient.Failure.ended where ContinuousClock.now < deadline {
+                    // Its holder is stopping; the store is free in a moment.
+                }
+            }
+            do {
+                return try await self.hold(role, request, receive)
+            } catch let error as StorageError where error.code == .inUse {
+                // Somebody who has just begun, or is about to end.
+                guard ContinuousClock.now < deadline else { throw Self.silent(root) }
+                try await Task.sleep(for: .milliseconds(50))
+            }
+        }
+    }
+
+    /// Waiting for an answer is nothing for the few threads that all tasks share.
+    private static func onThread<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async throws -> T {
+        try await withCheckedThrowingContinuation { continuation in
+            Thread { continuation.resume(with: Result(catching: work)) }.start()
+        }
+    }
+
+    private static func silent(_ root: StoreRoot) -> StorageError {
+        StorageError(
+            .inUse,
+            "the store \(root.path) is held by \(StoreLock.holder(of: root) ?? "another process"), which has not answered for "
+                + "\(Self.patience) seconds; is it stopped?")
+    }
+
+    /// The store's folder: a command does not make one.
+    private func existingRoot() throws -> StoreRoot {
+        do {
+            let root = try StoreRoot(folder: self.settings.storePath)
+            guard try root.status(of: StoreLayout.storeFile) != nil else {
+                throw StorageError(.unusable, "\(root.path) is not an Amargo store: it has no \(StoreLayout.storeFile)")
+            }
+            return root
+        } catch let error as StorageError where error.code == .notFound {
+            throw StorageError(
+                .notFound,
+                "there is no store at \(self.settings.storePath) (\(self.settings.origins["store.path"] ?? "default")); "
+                    + "name another with --store")
+        }
+    }
+
+    private func hold(
+        _ role: String, _ request: AdminRequest, _ receive: @escaping @Sendable (AdminEvent) -> Void
+    ) async throws -> Int {
+        let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+        let pools = StorePools()
+        pools.start()
+        let result: Result<Int, any Error>
+        do {
+            result = .success(try await self.hold(role, request, receive, group, pools))
+        } catch {
+            result = .failure(error)
+        }
+        await pools.shutdown()
+        // The error says that it was shut down already, which is what is wanted.
+        try? await group.shutdownGracefully()
+        return try result.get()
+    }
+
+    private func hold(
+        _ role: String, _ request: AdminRequest, _ receive: @escaping @Sendable (AdminEvent) -> Void,
+        _ group: MultiThreadedEventLoopGroup, _ pools: StorePools
+    ) async throws -> Int {
+        var logger = Logger(label: "amargo") { _ in StreamLogHandler.standardError(label: "amargo") }
+        logger.logLevel = .warning
+        var before: StoreReader?
+        if case .verify = request { before = try StoreReader(folder: self.settings.storePath) }
+        let store = try ContentStore.open(
+            self.settings.storeConfiguration, role: role, pools: pools, loop: group.next(), openFiles: 64, logger: logger,
+            now: { Int64(time(nil)) })
+        let administration = StoreAdministration(store: store, role: role, version: UserAgent.version, before: before)
+        let server = AdminServer(administration, group: group, logger: logger)
+        await server.start()
+        let code = Code()
+        await administration.perform(request) { event in
+            if event.kind == "end" { code.set(Int(event.number("code"))) } else { receive(event) }
+        }
+        await server.stop()
+        await store.close()
+        return code.value
+    }
+
+    /// The exit code that comes with the last event.
+    private final class Code: Sendable {
+        private let box = Atomic<Int>(1)
+
+        var value: Int { self.box.load(ordering: .relaxed) }
+
+        func set(_ value: Int) { self.box.store(value, ordering: .relaxed) }
+    }
+}
