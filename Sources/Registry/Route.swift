@@ -38,7 +38,7 @@ package enum Route: Hashable, Sendable {
 
     private static func resource(_ path: Substring, _ query: Substring) throws(RouteError) -> Route {
         let ns = try Self.namespace(in: query)
-        let parts = path.split(separator: "/", omittingEmptySubsequences: false)
+        let parts = path.utf8.split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false).map { Substring($0) }
         guard !parts.contains(where: \.isEmpty) else {
             throw RouteError(.badRequest, .nameInvalid, "the path has an empty component")
         }
@@ -73,7 +73,7 @@ package enum Route: Hashable, Sendable {
     /// Takes the path out of an origin-form or absolute-form target and decodes it once.
     private static func split(_ target: String) throws(RouteError) -> (path: Substring, query: Substring) {
         var rest = Substring(target)
-        if !rest.hasPrefix("/") {
+        if rest.utf8.first != UInt8(ascii: "/") {
             guard let scheme = ["http://", "https://"].first(where: { rest.lowercased().hasPrefix($0) }) else {
                 throw RouteError(.badRequest, .unsupported, "the request target is no path")
             }
@@ -86,9 +86,10 @@ package enum Route: Hashable, Sendable {
             rest = rest.dropFirst(authority.count)
             if !rest.hasPrefix("/") { rest = "/" + rest }
         }
-        let path = rest.prefix { $0 != "?" && $0 != "#" }
-        let query = rest.dropFirst(path.count).dropFirst().prefix { $0 != "#" }
-        return (try Self.decode(path), query)
+        // By bytes: every character of a path that is none of ASCII's is refused.
+        let end = rest.utf8.firstIndex { $0 == UInt8(ascii: "?") || $0 == UInt8(ascii: "#") } ?? rest.endIndex
+        let query = Substring(rest.utf8[end...].dropFirst().prefix { $0 != UInt8(ascii: "#") })
+        return (try Self.decode(rest[..<end]), query)
     }
 
     private static func decode(_ path: Substring) throws(RouteError) -> Substring {
@@ -136,6 +137,7 @@ package enum Route: Hashable, Sendable {
 
     /// A parameter's value, decoded once; nil when it is missing or empty. One that stands twice means nothing.
     private static func parameter(_ name: String, in query: Substring) throws(RouteError) -> String? {
+        guard !query.isEmpty else { return nil }
         let pairs = query.split(separator: "&").filter { $0.hasPrefix("\(name)=") }
         guard let pair = pairs.first else { return nil }
         guard pairs.count == 1, let text = Self.percentDecoded(pair.dropFirst(name.utf8.count + 1).utf8),

@@ -77,6 +77,9 @@ package final class Catalog: Sendable {
     /// As `content`, for those who only want to know whether there is any.
     package func contains(_ digest: Digest) -> Bool { self.shard(digest).table.withLock { $0.entries[digest] != nil } }
 
+    /// Bytes of stored content.
+    package func size(of digest: Digest) -> Int64? { self.shard(digest).table.withLock { $0.entries[digest]?.size } }
+
     private func describe(_ entry: Entry) -> Content {
         Content(
             size: entry.size, storedAt: Int64(entry.storedAt), manifest: entry.manifest?.facts,

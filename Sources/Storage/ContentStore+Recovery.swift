@@ -66,7 +66,7 @@ extension ContentStore {
         do {
             let descriptor = try root.open(StoreLayout.journal, O_RDWR | O_APPEND | O_NOFOLLOW)
             do {
-                let replay = try JournalReplay.read(descriptor, store: identity.id) { record, behindGap in
+                let replay = try JournalReplay.readAhead(descriptor, store: identity.id) { record, behindGap in
                     catalog.apply(Self.trusted(record, behindGap: behindGap, now: now()))
                 }
                 if replay.hasRequiredUnknown {
@@ -98,7 +98,7 @@ extension ContentStore {
         do {
             let descriptor = try self.root.open(StoreLayout.journal, O_RDONLY | O_NOFOLLOW)
             defer { Glibc.close(descriptor) }
-            _ = try JournalReplay.read(descriptor, store: self.identity.id) { record, behindGap in
+            _ = try JournalReplay.readAhead(descriptor, store: self.identity.id) { record, behindGap in
                 self.catalog.apply(Self.trusted(record, behindGap: behindGap, now: self.now()))
             }
         } catch {

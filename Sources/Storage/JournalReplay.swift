@@ -36,6 +36,15 @@ package struct JournalReplay: Sendable {
     private var hasStrangers = false
     private var entry = JournalEntry()
 
+    /// The same as `read`, with the records applied on another thread meanwhile; all are when this returns or throws.
+    package static func readAhead(
+        _ descriptor: CInt, store: String, apply: @escaping @Sendable (JournalRecord, _ behindGap: Bool) -> Void
+    ) throws -> JournalReplay {
+        let queue = RecordQueue(apply)
+        defer { queue.finish() }
+        return try Self.read(descriptor, store: store) { queue.add($0, $1) }
+    }
+
     /// Reads a journal and hands over its records in order.
     ///
     /// - Parameter apply: called with each record, and whether it stands behind a gap, where times are not to be trusted.

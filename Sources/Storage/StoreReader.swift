@@ -46,7 +46,7 @@ package struct StoreReader: Sendable {
             return nil
         }
         defer { close(descriptor) }
-        let replay = try JournalReplay.read(descriptor, store: identity.id) { record, _ in catalog.apply(record) }
+        let replay = try JournalReplay.readAhead(descriptor, store: identity.id) { record, _ in catalog.apply(record) }
         if replay.hasRequiredUnknown {
             throw StorageError(.tooNew, "the journal holds a line that this version of Amargo must not ignore")
         }

@@ -25,12 +25,13 @@ Transfer/sec:    103.64MB
 """
 
 _STRACE = """\
-% time     seconds  usecs/call     calls    errors syscall
------- ----------- ----------- --------- --------- ----------------
- 90.12    0.123456         100      1234         5 fdatasync
-  9.88    0.012345          20       617           fsync
------- ----------- ----------- --------- --------- ----------------
-100.00    0.135801          73      1851         5 total
+101 fdatasync(12</s/spool/4f6c-1> <unfinished ...>
+102 fdatasync(13</s/journal.jsonl>) = 0
+101 <... fdatasync resumed>)          = 0
+101 fsync(14</s/blobs/sha256/9f>)     = 0
+101 fdatasync(15</s/blobs/sha256/9f/9f86d081>) = 0
+103 fsync(16</s/repositories/docker.io/library/nginx/_oci/.index.json.tmp>) = 0
++++ exited with 0 +++
 """
 
 
@@ -49,8 +50,8 @@ class FiguresTest(unittest.TestCase):
             with self.assertRaises(WrkFailed):
                 figures.parse_wrk(text)
 
-    def test_strace(self):
-        self.assertEqual(figures.parse_strace_counts(_STRACE), {"fdatasync": 1234, "fsync": 617})
+    def test_syncs(self):
+        self.assertEqual(figures.parse_syncs(_STRACE, "/s"), {"data": 2, "folders": 2, "journal": 1})
 
     def test_percentile(self):
         self.assertEqual(figures.percentile(range(1, 101), 99), 99)

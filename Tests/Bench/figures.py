@@ -71,13 +71,18 @@ def seconds(text):
     return float(match.group(1)) * _UNITS[match.group(2)]
 
 
-def parse_strace_counts(text):
-    """What `strace -c` printed: {call: how often}."""
-    counts = {}
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) >= 5 and words[-1].isidentifier() and words[3].isdigit() and words[-1] != "total":
-            counts[words[-1]] = int(words[3])
+def parse_syncs(text, store):
+    """What `strace -f -y` printed of calls that sync, by what is synced: {"data", "folders", "journal": how often}."""
+    counts = {"data": 0, "folders": 0, "journal": 0}
+    for path in re.findall(r"\b(?:fsync|fdatasync|sync_file_range|syncfs)\(\d+<([^>]*)>", text):
+        name = path.removesuffix(" (deleted)").removeprefix(store).split("/")
+        if name[1:2] == ["spool"] and len(name) == 3 or name[1:2] == ["blobs"] and len(name) == 5:
+            counts["data"] += 1
+        elif name[-1].startswith("journal.jsonl"):
+            counts["journal"] += 1
+        else:
+            counts["folders"] += 1  # and the layouts' small files
+    counts["data"] += len(re.findall(r"\bsync\(\)", text))
     return counts
 
 

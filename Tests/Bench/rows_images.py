@@ -3,7 +3,7 @@ import os
 import signal
 
 import load
-from figures import Target, parse_strace_counts
+from figures import Target, parse_syncs
 from processes import NotMeasured
 from rows import AMARGO, PROXY, REGISTRY, Cold, Row
 
@@ -49,21 +49,22 @@ class SmallImages(Cold):
 class Syncs(Row):
     """Counted by strace, which slows the program down: a row without a speed."""
 
-    name, title, most_rounds = "images-syncs", "the same images, cold: fsync, fdatasync and sync_file_range by blob", 1
-    targets = (Target("syncs/blob", "<=", 1),)
+    name, title, most_rounds = "images-syncs", "the same images, cold: syncs of data by blob", 1
+    targets = (Target("of data/blob", "<=", 1),)
 
     def measure(self, lab, peer):
         images = lab.content.small_images(lab.pick(200, 16))
-        counts = lab.path("strace")
+        calls = lab.path("strace")
         server = lab.server(peer, before=(
-            "strace", "-f", "-c", "-o", counts, "-e", "trace=fsync,fdatasync,sync_file_range"))
+            "strace", "-f", "-y", "-o", calls, "-e", "trace=fsync,fdatasync,sync_file_range,syncfs,sync"))
         _pull(server, images)
-        os.kill(server.process.tree()[1], signal.SIGTERM)  # strace itself ends with the program, and then prints
+        os.kill(server.process.tree()[1], signal.SIGTERM)
         server.process.wait(60)
-        with open(counts) as file:
-            found = parse_strace_counts(file.read())
+        with open(calls) as file:
+            found = parse_syncs(file.read(), server.store)
         blobs = sum(1 + len(image.blobs) for image in images)
-        return {"syncs/blob": sum(found.values()) / blobs, "blobs": blobs, **found}
+        return {"of data/blob": found["data"] / blobs, "of folders/blob": found["folders"] / blobs,
+                "of the journal": found["journal"], "blobs": blobs}
 
 
 ROWS = [SmallImages(), Syncs()]

@@ -42,7 +42,7 @@ final class ReadyAnswers {
             guard let found = self.find(known), self.isTaken(found, request, bytes), self.update(known, found) else { return nil }
             return self.give(known, request.method)
         }
-        guard let made = self.make(target, hash), let found = self.find(made), self.isTaken(found, request, bytes),
+        guard !self.isOfLarge(target), let made = self.make(target, hash), let found = self.find(made), self.isTaken(found, request, bytes),
             self.update(made, found)
         else { return nil }
         self.byteCount -= self.places[place]?.bytes.readableBytes ?? 0
@@ -77,6 +77,16 @@ final class ReadyAnswers {
     }
 
     // MARK: - What is asked for
+
+    /// Whether a target names a stored blob that is too large for here: then a look has been enough to tell.
+    private func isOfLarge(_ target: UnsafeRawBufferPointer) -> Bool {
+        guard let base = target.baseAddress else { return false }
+        let query = memchr(base, CInt(UInt8(ascii: "?")), target.count)
+        let end = query.map { UnsafeRawPointer($0) - base } ?? target.count
+        let start = end - 71
+        guard start >= 0, let digest = Digest(parsing: UnsafeRawBufferPointer(rebasing: target[start..<end])) else { return false }
+        return (self.cache.store.catalog.size(of: digest) ?? 0) > Limits.Memory.readyAnswer
+    }
 
     private func make(_ target: UnsafeRawBufferPointer, _ hash: UInt64) -> ReadyAnswer? {
         // What is no such route, or leads nowhere, is somebody else's to explain.
