@@ -149,6 +149,16 @@ int clinux_become_idle(void) {
     return result < 0 ? -1 : 0;
 }
 
+void clinux_give_way(int steps) {
+    static __thread int done;
+    if (done) return;
+    done = 1;
+    id_t thread = (id_t)syscall(SYS_gettid);
+    errno = 0;
+    int now = getpriority(PRIO_PROCESS, thread);
+    if (errno == 0) setpriority(PRIO_PROCESS, thread, now + steps);
+}
+
 int64_t clinux_thread_time(void) {
     struct timespec now;
     return clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now) < 0 ? -1 : (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;

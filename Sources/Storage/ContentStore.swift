@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Logging
 import NIOCore
@@ -229,7 +230,11 @@ package final class ContentStore: Sendable {
 
     /// Runs blocking work of a download on the pool for writers.
     package func submit(_ work: @escaping @Sendable () -> Void) {
-        self.pools.writing.submit { _ in work() }
+        self.pools.writing.submit { _ in
+            // Hashing takes all the time it gets, and an answer that waits for a processor meanwhile is a late one.
+            clinux_give_way(5)
+            work()
+        }
     }
 
     /// Runs blocking work on the pool for writers and returns what it returns.

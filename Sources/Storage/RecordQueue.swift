@@ -68,10 +68,12 @@ final class RecordQueue: @unchecked Sendable {  // what both threads touch is gu
     private func startThread() -> Bool {
         var thread = pthread_t()
         let context = Unmanaged.passUnretained(self).toOpaque()  // `finish` waits for the thread
-        let result = pthread_create(&thread, nil, { context in
-            if let context { Unmanaged<RecordQueue>.fromOpaque(context).takeUnretainedValue().run() }
-            return nil
-        }, context)
+        let result = pthread_create(
+            &thread, nil,
+            { context in
+                if let context { Unmanaged<RecordQueue>.fromOpaque(context).takeUnretainedValue().run() }
+                return nil
+            }, context)
         guard result == 0 else { return false }
         self.thread = thread
         return true

@@ -53,7 +53,7 @@ class BesidePulls(Warm):
             path, blob = small(lab, self.kind)
             lab.store(server, path, blob)
             lab.settle()
-            duration = lab.pick(4, 1)
+            duration = lab.pick(3, 1)
             load.wrk(server.port, path, 1)  # the first second of a process is slower than all others
             idle = load.wrk(server.port, path, duration)
             pulls = load.Load([load.Connection(server.port, [load.get(large.path(), large.size)]) for large in self.large])

@@ -59,5 +59,8 @@ int clinux_residency(int descriptor, int64_t size, size_t piece, unsigned char *
 /// Makes the calling thread's reads wait for everybody else's, and its computing too: ioprio_set(2), setpriority(2).
 int clinux_become_idle(void);
 
+/// Makes the calling thread, once in its life, leave the processor sooner to those that are not as patient: setpriority(2).
+void clinux_give_way(int steps);
+
 /// CPU time of the calling thread in nanoseconds.
 int64_t clinux_thread_time(void);

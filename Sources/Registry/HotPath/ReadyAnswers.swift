@@ -42,7 +42,8 @@ final class ReadyAnswers {
             guard let found = self.find(known), self.isTaken(found, request, bytes), self.update(known, found) else { return nil }
             return self.give(known, request.method)
         }
-        guard !self.isOfLarge(target), let made = self.make(target, hash), let found = self.find(made), self.isTaken(found, request, bytes),
+        guard !self.isOfLarge(target), let made = self.make(target, hash), let found = self.find(made),
+            self.isTaken(found, request, bytes),
             self.update(made, found)
         else { return nil }
         self.byteCount -= self.places[place]?.bytes.readableBytes ?? 0
@@ -84,7 +85,9 @@ final class ReadyAnswers {
         let query = memchr(base, CInt(UInt8(ascii: "?")), target.count)
         let end = query.map { UnsafeRawPointer($0) - base } ?? target.count
         let start = end - 71
-        guard start >= 0, let digest = Digest(parsing: UnsafeRawBufferPointer(rebasing: target[start..<end])) else { return false }
+        guard start >= 0, let digest = Digest(parsing: UnsafeRawBufferPointer(rebasing: target[start..<end])) else {
+            return false
+        }
         return (self.cache.store.catalog.size(of: digest) ?? 0) > Limits.Memory.readyAnswer
     }
 
