@@ -12,10 +12,11 @@ final class BodyPump {
     private let cache: PullThroughCache
     /// Bytes sent at once; small enough that a small answer does not wait behind a large one.
     private static let usualSlice: Int64 = 1 << 20
+    private static let firstSlice: Int64 = 256 << 10
     /// The same for a client that is slow.
     private static let slowSlice: Int64 = 64 << 10
-    /// Small at first: how fast the client is shows with the first slice that has left.
-    private var slice = BodyPump.slowSlice
+    /// Small at first, but most layers go in one: how fast the client is shows with the first slice that has left.
+    private var slice = BodyPump.firstSlice
     /// Whether something has been handed to the connection and has not left yet.
     private(set) var isWaitingForClient = false
     private var isCancelled = false

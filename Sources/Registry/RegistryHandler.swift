@@ -1,3 +1,4 @@
+import Glibc
 import Logging
 import NIOCore
 import NIOHTTP1
@@ -235,7 +236,17 @@ final class RegistryHandler: ChannelInboundHandler {
         }
         let pump = BodyPump(source: body, connection: self, exchange: exchange, cache: self.resources.cache)
         self.pump = pump
+        guard case .file = body else { return pump.run() }
+        // A head by itself would be a packet of its own, and wake the client for nothing.
+        self.setCork(1, context)
         pump.run()
+        self.setCork(0, context)
+    }
+
+    /// TCP_CORK, tcp(7): partial packets wait; taking it off sends them.
+    private func setCork(_ value: Int, _ context: ChannelHandlerContext) {
+        // Refused by a connection that has ended: then nothing waits.
+        try? context.channel.syncOptions?.setOption(.tcpOption(.init(rawValue: CInt(TCP_CORK))), value: value)
     }
 
     /// Sends a part of the body; `completion` runs on the loop when it has left, or could not.
