@@ -100,6 +100,9 @@ let package = Package(
             name: "MaintenanceTests",
             dependencies: ["OCI", "Storage", "Maintenance", "TestSupport", logging, lifecycle] + nio, swiftSettings: settings),
         .testTarget(
+            name: "ArchiveTests", dependencies: ["OCI", "Storage", "Archive", "TestSupport", logging] + nio,
+            swiftSettings: settings),
+        .testTarget(
             name: "AmargoTests",
             dependencies: [
                 "amargo", "OCI", "Storage", "Upstream", "PullThrough", "Registry", "TestSupport", logging,

@@ -66,6 +66,14 @@ package enum Limits {
         package static let manifest = 4 << 20
     }
 
+    /// What a bundle that is carried in may be, and so what one that is carried out is.
+    package enum Bundles {
+        /// Bytes of an `index.json`, as of every document in a bundle.
+        package static let document = Documents.manifest
+        /// Members of an archive, or files of a folder.
+        package static let members = 100_000
+    }
+
     /// What an upstream may send.
     package enum Upstream {
         /// Bytes of one header field. The library reads up to 80 KiB before we see it.
