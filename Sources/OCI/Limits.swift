@@ -72,6 +72,8 @@ package enum Limits {
         package static let document = Documents.manifest
         /// Members of an archive, or files of a folder.
         package static let members = 100_000
+        /// Blobs on a receipt; it is in memory as a whole, at 40 bytes each.
+        package static let receipt = 10_000_000
     }
 
     /// What an upstream may send.
