@@ -24,9 +24,9 @@ final class PendingFile {
         self.folder = folder
         self.name = name
         self.path = folder.path(name)
-        let unnamed = openat(folder.descriptor, ".", O_WRONLY | O_CLOEXEC | Self.unnamed, mode)
-        if unnamed >= 0 {
-            self.descriptor = unnamed
+        if folder.namesFilesLater {
+            self.descriptor = openat(folder.descriptor, ".", O_WRONLY | O_CLOEXEC | Self.unnamed, mode)
+            guard self.descriptor >= 0 else { throw BundleError.call("write", self.path) }
             return
         }
         let temporary = TargetFolder.temporaryName()
@@ -67,11 +67,26 @@ final class PendingFile {
     }
 
     private func makeName() throws -> String {
-        let temporary = TargetFolder.temporaryName()
-        let own = "/proc/self/fd/\(self.descriptor)"
-        guard linkat(AT_FDCWD, own, self.folder.descriptor, temporary, AT_SYMLINK_FOLLOW) == 0 else {
+        guard let temporary = Self.name(self.descriptor, in: self.folder.descriptor) else {
             throw BundleError.call("name the finished file", self.path)
         }
         return temporary
+    }
+
+    private static func name(_ descriptor: CInt, in folder: CInt) -> String? {
+        let temporary = TargetFolder.temporaryName()
+        let own = "/proc/self/fd/\(descriptor)"
+        return linkat(AT_FDCWD, own, folder, temporary, AT_SYMLINK_FOLLOW) == 0 ? temporary : nil
+    }
+
+    /// Whether a file in this folder can be made without a name and get one later. Not all file systems can do the first, nor all the
+    /// second, and /proc may be missing.
+    static func canNameLater(in folder: CInt) -> Bool {
+        let descriptor = openat(folder, ".", O_WRONLY | O_CLOEXEC | Self.unnamed, 0o600)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        guard let temporary = Self.name(descriptor, in: folder) else { return false }
+        unlinkat(folder, temporary, 0)
+        return true
     }
 }

@@ -7,6 +7,8 @@ final class TargetFolder {
 
     let path: String
     let descriptor: CInt
+    /// See `PendingFile.canNameLater`.
+    private(set) lazy var namesFilesLater = PendingFile.canNameLater(in: self.descriptor)
 
     init(opening path: String) throws {
         self.path = path
