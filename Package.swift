@@ -105,7 +105,7 @@ let package = Package(
         .testTarget(
             name: "AmargoTests",
             dependencies: [
-                "amargo", "OCI", "Storage", "Upstream", "PullThrough", "Registry", "TestSupport", logging,
+                "amargo", "OCI", "Storage", "Upstream", "PullThrough", "Archive", "Registry", "TestSupport", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ] + nio,
             swiftSettings: settings),

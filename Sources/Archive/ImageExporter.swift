@@ -11,6 +11,8 @@ package struct ImageExporter: Sendable {
         package var isStrict = false
         /// Whether a folder may be made of hard links.
         package var linksFiles = true
+        /// Blobs that may be held open, so that an eviction cannot take them away.
+        package var openFiles = 128
 
         package init() {}
     }
@@ -64,20 +66,20 @@ package struct ImageExporter: Sendable {
 
     private func attempt(_ reader: StoreReader, _ note: (ExportPlan) -> Void) throws -> Outcome {
         // Before the plan: whoever named a place that cannot be used shall not wait for it.
-        let place = try self.openPlace()
+        let place = try self.openPlace(outside: reader)
         let plan = try ExportPlanner.plan(self.request, reader, self.progress)
         guard !plan.isEmpty, !(self.options.isStrict && plan.hasGaps) else {
             return Outcome(plan: plan, wasWritten: false, links: 0, obstacle: nil, parts: 0, bytes: 0)
         }
         note(plan)
-        let blobs = StoredBlobs(reader: reader)
+        let blobs = StoredBlobs(reader: reader, openFiles: self.options.openFiles)
         switch (self.target, place) {
         case (.folder, let place?): return try self.writeFolder(plan, blobs, place)
         case (.parts(_, let size), let place?): return try self.writeParts(plan, blobs, place, size)
         case (.archive(let path), _):
             let size = ArchiveBundle.size(of: plan)
             if let place { try Self.checkRoom(for: size, in: place.folder) }
-            try ArchiveBundle.write(plan, from: blobs, to: try BundleTarget.openFile(path), self.progress)
+            try ArchiveBundle.write(plan, from: blobs, to: try BundleTarget.openFile(path, outside: reader), self.progress)
             return Outcome(plan: plan, wasWritten: true, links: 0, obstacle: nil, parts: 0, bytes: size)
         default:
             try ArchiveBundle.write(plan, from: blobs, to: StreamOutput.standardOutput, self.progress)
@@ -94,24 +96,24 @@ package struct ImageExporter: Sendable {
     }
 
     /// The folder that the bundle appears in; nil for a stream.
-    private func openPlace() throws -> Place? {
+    private func openPlace(outside reader: StoreReader) throws -> Place? {
         switch self.target {
         case .standardOutput: return nil
         case .archive(let path):
             var status = stat()
             if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG { return nil }
-            return try Self.place(BundleTarget.resolved(path))
-        case .parts(let path, _): return try Self.place(path)
+            return try Self.place(BundleTarget.resolved(path), outside: reader)
+        case .parts(let path, _): return try Self.place(path, outside: reader)
         case .folder(let path):
-            let place = try Self.place(path)
+            let place = try Self.place(path, outside: reader)
             try Self.checkFree(place)
             return place
         }
     }
 
-    private static func place(_ path: String) throws -> Place {
+    private static func place(_ path: String, outside reader: StoreReader) throws -> Place {
         let (folder, name) = BundleTarget.split(path)
-        let opened = try TargetFolder(opening: folder)
+        let opened = try TargetFolder(opening: folder, outside: reader)
         opened.removeLeftovers()
         return Place(folder: opened, name: name)
     }

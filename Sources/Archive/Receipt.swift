@@ -183,7 +183,7 @@ extension Receipt {
         let output: any BundleOutput
         switch target {
         case .standardOutput: output = StreamOutput.standardOutput
-        case .file(let path): output = try BundleTarget.openFile(path)
+        case .file(let path): output = try BundleTarget.openFile(path, outside: reader)
         }
         try Self.write(present, store: reader.identity.id, at: time, to: output)
         try output.publish()

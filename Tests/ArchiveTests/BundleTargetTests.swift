@@ -160,6 +160,34 @@ struct BundleTargetTests {
         }
     }
 
+    @Test("a bundle does not go into the store, by whatever name")
+    func intoTheStore() async throws {
+        try await Self.withImage { lab, _, request in
+            try Disk.link(lab.folder.path("store"), at: lab.out("link"))
+            for place in [lab.folder.path("store", "b.tar"), lab.folder.path("store", "blobs", "b"), "\(lab.out("link"))/b.tar"] {
+                let error = await #expect(throws: BundleError.self) { try await lab.export(request, to: place + "/") }
+                #expect(error?.message.contains("belongs to the store") == true)
+                await #expect(throws: BundleError.self) { try await lab.export(request, to: place, split: 1 << 20) }
+                await #expect(throws: BundleError.self) { try await lab.export(request, to: place) }
+            }
+        }
+    }
+
+    @Test("what is evicted after the first byte travels all the same")
+    func evicted() async throws {
+        try await Self.withImage(layers: [3_000_000, 300]) { lab, image, request in
+            let paths = image.all.map { lab.path($0) }
+            let progress = ExportProgress { _, _ in
+                for path in paths { _ = try? Disk.remove(path) }  // all but the first time they are gone
+            }
+            let outcome = try await lab.export(request, to: lab.out("bundle.tar"), progress: progress)
+            #expect(outcome.plan.images.map(\.state) == [.complete])
+            for content in image.all {
+                #expect(try ExportLab.tar("-xOf", lab.out("bundle.tar"), content.member) == content.bytes)
+            }
+        }
+    }
+
     @Test(
         "a blob that is taken away meanwhile makes another plan, and never a bundle without it",
         arguments: ["bundle.tar", "bundle/"])
@@ -170,7 +198,10 @@ struct BundleTargetTests {
             try lab.tag("stable", other.manifest)
             let request = try lab.request(Self.name, "docker.io/library/nginx:stable")
             let victim = lab.path(image.layers[0])
-            let outcome = try await lab.export(request, to: lab.out(output)) { _ in
+            var options = ImageExporter.Options()
+            options.openFiles = 0
+            // As with more blobs than descriptors, where each is opened when it is its turn.
+            let outcome = try await lab.export(request, to: lab.out(output), options: options) { _ in
                 if Disk.exists(victim) { try Disk.remove(victim) }
             }
             #expect(outcome.wasWritten && outcome.plan.images.map(\.state) == [.leftOut, .complete])

@@ -5,6 +5,8 @@ import Storage
 /// Looks at and reads the blobs of a store that somebody else may be changing.
 struct StoredBlobs: Sendable {
     let reader: StoreReader
+    /// Blobs that may be held open at the same time.
+    var openFiles = 128
 
     enum State: Hashable, Sendable {
         case present

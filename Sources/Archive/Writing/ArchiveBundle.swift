@@ -14,7 +14,7 @@ enum ArchiveBundle {
     static func write(_ plan: ExportPlan, from blobs: StoredBlobs, to output: any BundleOutput, _ progress: ExportProgress) throws
     {
         progress.begin(plan.byteCount)
-        try BlobPump.run(blobs, progress) { pump in
+        try BlobPump.run(plan.members, from: blobs, progress) { pump in
             var tar = TarWriter(output)
             try tar.member(BundleLayout.layoutFile, BundleLayout.version)
             try tar.member(BundleLayout.indexFile, plan.index)

@@ -4,14 +4,18 @@ import Storage
 /// Carries blobs out of the store: read once, written here and hashed on another thread at the same time.
 final class BlobPump {
     private let blobs: StoredBlobs
+    private let held: HeldBlobs
     private let hashing: HashingThread
     private let progress: ExportProgress
 
     /// Runs `body` with a pump, and checks at its end that every blob was what its name says.
+    ///
+    /// - Parameter members: what is going to be carried, in that order.
     static func run<T>(
-        _ blobs: StoredBlobs, _ progress: ExportProgress, _ body: (BlobPump) throws -> T
+        _ members: [ExportPlan.Member], from blobs: StoredBlobs, _ progress: ExportProgress, _ body: (BlobPump) throws -> T
     ) throws -> T {
-        let pump = BlobPump(blobs, try HashingThread(), progress)
+        let held = try HeldBlobs(members, of: blobs, limit: blobs.openFiles)
+        let pump = BlobPump(blobs, held, try HashingThread(), progress)
         defer { pump.hashing.end() }
         do {
             let result = try body(pump)
@@ -22,15 +26,16 @@ final class BlobPump {
         }
     }
 
-    private init(_ blobs: StoredBlobs, _ hashing: HashingThread, _ progress: ExportProgress) {
+    private init(_ blobs: StoredBlobs, _ held: HeldBlobs, _ hashing: HashingThread, _ progress: ExportProgress) {
         self.blobs = blobs
+        self.held = held
         self.hashing = hashing
         self.progress = progress
     }
 
     /// Gives a blob to `write`, piece by piece. That its bytes are right is known at the end of all.
     func carry(_ digest: Digest, size: Int64, _ write: (UnsafeRawBufferPointer) throws -> Void) throws {
-        let blob = try self.blobs.open(digest, size: size)
+        let blob = try self.open(digest, size: size)
         var offset: Int64 = 0
         repeat {
             try self.progress.checkStop()
@@ -44,5 +49,10 @@ final class BlobPump {
             try write(UnsafeRawBufferPointer(piece))
             self.progress.add(Int64(wanted))
         } while offset < size
+    }
+
+    private func open(_ digest: Digest, size: Int64) throws -> StoredBlob {
+        if let blob = self.held.take(digest, size: size) { return blob }
+        return try self.blobs.open(digest, size: size)
     }
 }

@@ -1,4 +1,5 @@
 import Glibc
+import Storage
 
 /// Where a bundle goes, as people say it: `bundle.tar`, `folder/`, `-`.
 package enum BundleTarget: Hashable, Sendable {
@@ -65,7 +66,7 @@ package enum BundleTarget: Hashable, Sendable {
     }
 
     /// Opens a file that is to be made or replaced; a pipe or a device is written to as it is.
-    static func openFile(_ path: String) throws -> any BundleOutput {
+    static func openFile(_ path: String, outside reader: StoreReader) throws -> any BundleOutput {
         var status = stat()
         var place = path
         if stat(path, &status) == 0 {
@@ -80,7 +81,7 @@ package enum BundleTarget: Hashable, Sendable {
             }
         }
         let (folder, name) = Self.split(place)
-        return FileOutput(try PendingFile(name, in: try TargetFolder(opening: folder)))
+        return FileOutput(try PendingFile(name, in: try TargetFolder(opening: folder, outside: reader)))
     }
 
     /// What a symbolic link leads to is replaced, not the link.

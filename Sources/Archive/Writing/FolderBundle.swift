@@ -96,7 +96,7 @@ struct FolderBundle {
     private func copy(_ members: [ExportPlan.Member], to directory: CInt) throws {
         guard !members.isEmpty else { return }
         let path = self.target.path(self.name)
-        try BlobPump.run(self.blobs, self.progress) { pump in
+        try BlobPump.run(members, from: self.blobs, self.progress) { pump in
             for member in members {
                 let file = try Self.create(member.digest.hex, in: directory, path)
                 defer { close(file) }

@@ -1,4 +1,5 @@
 import Glibc
+import Storage
 
 /// The folder in which a bundle appears, opened once.
 final class TargetFolder {
@@ -9,6 +10,15 @@ final class TargetFolder {
     let descriptor: CInt
     /// See `PendingFile.canNameLater`.
     private(set) lazy var namesFilesLater = PendingFile.canNameLater(in: self.descriptor)
+
+    /// As `init(opening:)`, for a folder that must not be the store's: it would not be a store any more, with a stranger in it.
+    convenience init(opening path: String, outside reader: StoreReader) throws {
+        let (here, store) = (BundleTarget.resolved(path), BundleTarget.resolved("\(reader.root.path)"))
+        guard !"\(here)/".hasPrefix("\(store)/") else {
+            throw BundleError(.unusable, "\(path) belongs to the store \(store), which holds nothing else; name another folder")
+        }
+        try self.init(opening: path)
+    }
 
     init(opening path: String) throws {
         self.path = path

@@ -88,6 +88,8 @@ struct ExportCommand: AsyncParsableCommand {
                 var options = ImageExporter.Options()
                 options.isStrict = self.strict
                 options.linksFiles = !self.copy
+                // Some are for the bundle and for what reading the store needs.
+                options.openFiles = max(0, DescriptorBudget.raiseLimit() - 1100)
                 let reader = try StoreAccess.reader(settings)
                 return try ImageExporter(request, to: target, options, progress).export(from: reader, note: printer.begin)
             }
