@@ -231,6 +231,29 @@ struct ImageExportTests {
         }
     }
 
+    @Test("an index that says another size of a manifest goes without it")
+    func wrongSize() async throws {
+        try await ExportLab.run { lab in
+            let (amd, arm) = (try ExportLab.image(1), try ExportLab.image(2, platform: "linux/arm64"))
+            let right = try ExportLab.index([
+                (amd.manifest, ExportLab.platform("linux", "amd64")), (arm.manifest, ExportLab.platform("linux", "arm64")),
+            ])
+            let size = "\"\(arm.manifest.digest)\",\"size\":"
+            let text = String(decoding: right.bytes, as: UTF8.self).replacing(
+                "\(size)\(arm.manifest.bytes.count)", with: "\(size)7")
+            let wrong = try ExportLab.Content(Array(text.utf8), .ociIndex)
+            try #require(wrong.digest != right.digest)
+            try await lab.put(amd)
+            try await lab.put(arm)
+            try await lab.put(wrong)
+            try lab.tag("alpine", wrong)
+            let outcome = try await lab.export(try lab.request(Self.name), to: lab.out("a.tar"))
+            #expect(outcome.plan.images[0].platforms == ["linux/amd64"])
+            #expect(outcome.plan.images[0].gaps.map(\.subject) == ["linux/arm64"])
+            #expect(try ExportLab.members(of: lab.out("a.tar")).count == 2 + 1 + 4)
+        }
+    }
+
     @Test("a delta has what the receipt does not list, and needs nothing here that the other side has")
     func delta() async throws {
         try await ExportLab.run { lab in

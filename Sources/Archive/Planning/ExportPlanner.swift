@@ -51,15 +51,12 @@ struct ExportPlanner {
         for repository in self.catalog.allRepositories.sorted(by: { $0.description < $1.description }) {
             let contents = self.contents(of: repository)
             // Images first: what belongs to them comes along, and is not an image of its own then.
-            let tags = contents.tags.keys.sorted { $0.description < $1.description }
+            let tags = contents.tags.filter { self.catalog.content($0.value.digest)?.manifest != nil }.keys
+                .sorted { $0.description < $1.description }
             for tag in tags where RepositoryContents.subject(of: tag) == nil {
                 try self.add(ExportRequest.Image(repository: repository, reference: .tag(tag)))
             }
-            for digest in contents.manifests
-            where !contents.children.contains(digest) && !self.isListed(digest, repository, contents) {
-                if let subject = self.catalog.content(digest)?.manifest?.subject, contents.manifests.contains(subject) {
-                    continue
-                }
+            for digest in contents.nameless {
                 try self.add(ExportRequest.Image(repository: repository, reference: .digest(digest)))
             }
             for tag in tags where RepositoryContents.subject(of: tag) != nil {
@@ -70,12 +67,6 @@ struct ExportPlanner {
             }
             self.repositories[repository] = nil
         }
-    }
-
-    /// Whether a manifest has a tag, and so a line of its own.
-    private func isListed(_ digest: Digest, _ repository: QualifiedRepository, _ contents: RepositoryContents) -> Bool {
-        contents.tags.values.contains { $0.digest == digest }
-            || self.entries[EntryKey(repository: repository, digest: digest, tag: nil)] != nil
     }
 
     // MARK: - One image

@@ -164,7 +164,7 @@ struct ImageCollector {
                 }
                 unmet.removeAll { $0.includes(platform) }
             }
-            switch try self.parts(of: child.digest, platform: child.platform, choosing: choosing, depth: depth + 1) {
+            switch try self.child(child, choosing: choosing, depth: depth) {
             case .parts(let more):
                 included[child.digest] = child.platform?.description ?? "\(child.digest)"
                 parts.add(more)
@@ -183,6 +183,13 @@ struct ImageCollector {
         self.gaps += missing
         try self.addAttestations(children, document, included, depth, to: &parts)
         return .parts(parts)
+    }
+
+    private mutating func child(_ child: Descriptor, choosing: Bool, depth: Int) throws -> Outcome {
+        if let stored = self.blobs.reader.catalog.content(child.digest), stored.size != child.size {
+            return .missing("the index says that its manifest has \(child.size) bytes, and it has \(stored.size)", remedy: nil)
+        }
+        return try self.parts(of: child.digest, platform: child.platform, choosing: choosing, depth: depth + 1)
     }
 
     private static func none(_ missing: [ExportGap], isChosen: Bool) -> String {

@@ -9,23 +9,28 @@ struct RepositoryContents: Sendable {
     let referrers: [Digest: [Digest]]
     /// Tags made of a digest, `sha256-….sig` and the like, by that digest, in order.
     let companions: [Digest: [Tag]]
-    /// Every manifest in order, and those that another one leads to.
-    let manifests: [Digest]
-    let children: Set<Digest>
+    /// Every manifest.
+    let manifests: Set<Digest>
+    /// Manifests that have no name, and that no other one of the repository leads to or is the subject of, in order.
+    let nameless: [Digest]
 
     init(_ repository: QualifiedRepository, _ catalog: Catalog) {
         self.repository = repository
         self.tags = catalog.tags(in: repository)
-        self.manifests = catalog.manifests(of: repository).sorted()
+        self.manifests = catalog.manifests(of: repository)
         var referrers: [Digest: [Digest]] = [:]
-        var children: Set<Digest> = []
-        for digest in self.manifests {
+        var reached = Set(self.tags.values.lazy.map(\.digest))
+        let ordered = self.manifests.sorted()
+        for digest in ordered {
             guard let facts = catalog.content(digest)?.manifest else { continue }
-            if let subject = facts.subject { referrers[subject, default: []].append(digest) }
-            if facts.mediaType.isIndex { children.formUnion(facts.children.lazy.map(\.digest)) }
+            if let subject = facts.subject {
+                referrers[subject, default: []].append(digest)
+                if self.manifests.contains(subject) { reached.insert(digest) }
+            }
+            if facts.mediaType.isIndex { reached.formUnion(facts.children.lazy.map(\.digest)) }
         }
         self.referrers = referrers
-        self.children = children
+        self.nameless = ordered.filter { !reached.contains($0) }
         var companions: [Digest: [Tag]] = [:]
         for tag in self.tags.keys.sorted(by: { $0.description < $1.description }) {
             if let digest = Self.subject(of: tag) { companions[digest, default: []].append(tag) }
