@@ -100,9 +100,12 @@ let package = Package(
             name: "MaintenanceTests",
             dependencies: ["OCI", "Storage", "Maintenance", "TestSupport", logging, lifecycle] + nio, swiftSettings: settings),
         .testTarget(
+            name: "ArchiveTests", dependencies: ["OCI", "Storage", "Archive", "TestSupport", logging] + nio,
+            swiftSettings: settings),
+        .testTarget(
             name: "AmargoTests",
             dependencies: [
-                "amargo", "OCI", "Storage", "Upstream", "PullThrough", "Registry", "TestSupport", logging,
+                "amargo", "OCI", "Storage", "Upstream", "PullThrough", "Archive", "Registry", "TestSupport", logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ] + nio,
             swiftSettings: settings),

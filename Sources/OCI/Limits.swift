@@ -66,6 +66,16 @@ package enum Limits {
         package static let manifest = 4 << 20
     }
 
+    /// What a bundle that is carried in may be, and so what one that is carried out is.
+    package enum Bundles {
+        /// Bytes of an `index.json`, as of every document in a bundle.
+        package static let document = Documents.manifest
+        /// Members of an archive, or files of a folder.
+        package static let members = 100_000
+        /// Blobs on a receipt; it is in memory as a whole, at 40 bytes each.
+        package static let receipt = 10_000_000
+    }
+
     /// What an upstream may send.
     package enum Upstream {
         /// Bytes of one header field. The library reads up to 80 KiB before we see it.

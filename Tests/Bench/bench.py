@@ -12,6 +12,7 @@ import time
 import report
 import rows_absent
 import rows_allocations
+import rows_archive
 import rows_crowd
 import rows_images
 import rows_process
@@ -22,7 +23,8 @@ from processes import NotMeasured, Process, allow_many_descriptors
 from report import say
 from servers import versions
 
-ROWS = [*rows_stored.ROWS, *rows_requests.ROWS, *rows_allocations.ROWS, *rows_absent.ROWS, *rows_images.ROWS, *rows_process.ROWS, *rows_crowd.ROWS]
+ROWS = [*rows_stored.ROWS, *rows_requests.ROWS, *rows_allocations.ROWS, *rows_absent.ROWS, *rows_images.ROWS, *rows_process.ROWS,
+        *rows_crowd.ROWS, *rows_archive.ROWS]
 _WRONG_USAGE, _NOT_MEASURED = 2, 3  # argparse, too, ends with 2
 
 

@@ -209,7 +209,7 @@ class Amargo(Server):
 
 KINDS = {kind.key: kind for kind in (Amargo, Nginx, Proxy, Registry)}
 TITLES = {"amargo": "Amargo", "nginx": "nginx static", "nginx-proxy": "nginx caching proxy", "docker-registry": "docker-registry",
-          "upstream": "upstream", "openssl": "openssl"}
+          "upstream": "upstream", "openssl": "openssl", "cp": "cp and sync"}
 
 
 def versions(binary):
