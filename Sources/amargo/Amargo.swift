@@ -14,7 +14,7 @@ struct Amargo: AsyncParsableCommand {
         subcommands: [
             ServeCommand.self, ListCommand.self, PinCommand.self, UnpinCommand.self, RemoveCommand.self, CollectCommand.self,
             VerifyCommand.self,
-            WarmCommand.self,
+            WarmCommand.self, HasCommand.self,
             ConfigCommand.self, ClientConfigCommand.self,
         ])
 
