@@ -151,6 +151,22 @@ package enum Limits {
         package static let tokenLifetime: Int64 = 3600
     }
 
+    /// What is brought ahead of those who will pull it, and the lists that name it.
+    package enum Warming {
+        /// Manifests of one image with all its platforms and referrers.
+        package static let manifests = 2000
+        /// How long a registry that limits us is waited for, each time.
+        package static let cooldown = Duration.seconds(120)
+        /// Bytes of a list of images. The largest bundles of Kubernetes manifests have a few MiB.
+        package static let list = 16 << 20
+        /// Images of one run.
+        package static let images = 10_000
+        /// Nodes of a YAML document that are looked at, those behind aliases each time.
+        package static let nodes = 1_000_000
+        /// Levels of a YAML document.
+        package static let depth = 100
+    }
+
     /// What is remembered of names that anybody can make up.
     package enum Memory {
         /// Tokens, one a scope.

@@ -13,19 +13,20 @@ extension BlobDownload {
     }
 
     /// A follower has all it wanted, or is gone. Called once for each that joined.
-    package func leave() {
+    ///
+    /// - Parameter givingUp: whether what nobody else follows need not go on, whatever the configuration says; its part is kept.
+    package func leave(givingUp: Bool = false) {
         let isLast = self.following.withLock { following in
             following.count -= 1
             return following.count == 0
         }
-        if isLast, !self.source.upstream.finishAbandoned { self.departures.continuation.yield() }
+        if isLast, givingUp || !self.source.upstream.finishAbandoned { self.departures.continuation.yield() }
     }
 
     var isAbandoned: Bool { self.following.withLock { $0.isAbandoned } }
 
-    /// Does the work; where downloads shall not outlive their followers, for as long as there are any.
+    /// Does the work; where a download shall not outlive its followers, for as long as there are any.
     func whileFollowed(_ work: @escaping @Sendable () async throws -> Void) async throws {
-        guard !self.source.upstream.finishAbandoned else { return try await work() }
         try await withThrowingTaskGroup(of: Void.self) { group in
             defer { group.cancelAll() }
             group.addTask { try await work() }

@@ -20,6 +20,7 @@ package final class BlobDownload: Sendable {
     private let spool = Mutex(Spool())
     private let spoolFile = Mutex<ReadableFile?>(nil)
     let following = Mutex(Following())
+    let outcomes = Mutex(Ending())
     /// Says each time that the last follower has left.
     let departures = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     /// Ends when the spool file has been let go of.
@@ -104,6 +105,7 @@ package final class BlobDownload: Sendable {
             if try await self.isOnShelf() {
                 self.table.remove(self)
                 self.change { $0.stored() }
+                self.end(nil)
                 return
             }
             let expected = self.store.catalog.expectedSize(of: self.digest, in: self.source.repository)
@@ -120,8 +122,10 @@ package final class BlobDownload: Sendable {
             try await self.store.run { try self.verify() }
             self.change { $0.verified() }
             try await self.finish()
+            self.end(nil)
         } catch is Detached {
             // Followers have been told to go on alone.
+            self.end(nil)
         } catch {
             self.absences.note(error, .digest(self.digest), in: self.source.repository)
             let failure = PullThroughError(error)
@@ -132,6 +136,7 @@ package final class BlobDownload: Sendable {
                 self.logger.warning("[\(self.source.upstream.name)] Download of \(self.digest) failed: \(failure)")
             }
             self.change { $0.failed(failure) }
+            self.end(failure)
         }
         self.store.submit {
             self.release()
@@ -161,6 +166,7 @@ package final class BlobDownload: Sendable {
             self.logger.info("[\(self.source.upstream.name)] Cached blob \(self.digest)")
         } catch let error as StorageError where error.code != .unsynced {
             self.store.noteFailure(error)
+            self.noteUnstored(error)
             self.logger.warning("[\(self.source.upstream.name)] Blob \(self.digest) is not stored: \(error.message)")
         } catch let error as StorageError {
             self.store.noteFailure(error)
@@ -215,7 +221,9 @@ package final class BlobDownload: Sendable {
     /// There is nobody to run it any more.
     func refuse() {
         self.table.remove(self)
-        self.change { $0.failed(PullThroughError(.unavailable, "Amargo is stopping")) }
+        let failure = PullThroughError(.unavailable, "Amargo is stopping")
+        self.change { $0.failed(failure) }
+        self.end(failure)
         self.ending.continuation.finish()
     }
 
@@ -248,6 +256,7 @@ package final class BlobDownload: Sendable {
     private func detach(_ error: StorageError) -> Detached {
         self.table.remove(self)
         self.store.noteFailure(error)
+        self.noteUnstored(error)
         self.logger.warning(
             "[\(self.source.upstream.name)] Relaying blob \(self.digest) without storing it: \(error.message)")
         self.spool.withLock { spool in

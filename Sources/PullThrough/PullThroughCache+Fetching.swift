@@ -104,7 +104,7 @@ extension PullThroughCache {
     }
 
     /// Gives a manifest that was just stored the tags that were waiting for it. Blocks.
-    private func nameStored(_ digest: Digest, in source: RoutedRepository) {
+    func nameStored(_ digest: Digest, in source: RoutedRepository) {
         let tags = self.recentTags.tags(waitingFor: digest, in: source.repository)
         // Into the catalog first: at every moment one of the two knows the tag. Dated when it was said: what was said long ago is stored
         // as old, and asked for again.
@@ -112,7 +112,7 @@ extension PullThroughCache {
         for (tag, _) in tags { self.recentTags.remove(tag, in: source.repository, if: digest) }
     }
 
-    private func publish(_ manifest: ManifestContent, _ facts: ManifestFacts, in source: RoutedRepository) throws {
+    func publish(_ manifest: ManifestContent, _ facts: ManifestFacts, in source: RoutedRepository) throws {
         let size = Int64(manifest.bytes.readableBytes)
         if self.store.catalog.content(manifest.digest)?.manifest == nil {
             // Its blobs may be here already, and nobody's as yet.

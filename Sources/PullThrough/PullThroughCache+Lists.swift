@@ -42,7 +42,7 @@ extension PullThroughCache {
             })
     }
 
-    private func storedTags(in source: RoutedRepository, count: Int?, after last: Tag?) -> ListCache.Value? {
+    func storedTags(in source: RoutedRepository, count: Int?, after last: Tag?) -> ListCache.Value? {
         let tags = self.store.catalog.tags(in: source.repository).keys.map(\.description).sorted()
         guard !tags.isEmpty else { return nil }
         let rest = last.map { last in tags.filter { $0 > last.description } } ?? tags
@@ -98,7 +98,7 @@ extension PullThroughCache {
 
     // MARK: - Freshness
 
-    private func answer<Element: Sendable>(
+    func answer<Element: Sendable>(
         _ elements: [Element], hasMore: Bool, _ entry: ListCache.Entry, _ state: CacheState, _ source: RoutedRepository
     ) -> ListAnswer<Element> {
         ListAnswer(

@@ -68,7 +68,7 @@ extension PullThroughCache {
 
     /// Whether a stored manifest leads to something: with its upstream down or never asked, an image that is stored in part would only keep
     /// an engine from going where it can be had whole.
-    private func isServable(_ digest: Digest, in source: RoutedRepository) -> Bool {
+    func isServable(_ digest: Digest, in source: RoutedRepository) -> Bool {
         guard source.upstream.isOffline || source.upstream.client.status.isDown,
             let facts = self.store.catalog.content(digest)?.manifest
         else { return true }
@@ -108,7 +108,7 @@ extension PullThroughCache {
 
     // MARK: - By digest
 
-    private func manifest(by digest: Digest, in source: RoutedRepository, method: ManifestMethod) async throws -> ManifestAnswer {
+    func manifest(by digest: Digest, in source: RoutedRepository, method: ManifestMethod) async throws -> ManifestAnswer {
         if let arrived = self.arrived(digest, in: source) { return Self.answer(arrived, state: .hit) }
         let isHere = try await self.shelf(source).has(digest) {
             if let error = self.refusal(of: digest, in: source) { throw error }
@@ -176,7 +176,7 @@ extension PullThroughCache {
     }
 
     /// A stored tag whose time is over: asked for by HEAD, and served as it is when the upstream cannot say.
-    private func revalidated(
+    func revalidated(
         _ tag: Tag, _ entry: Catalog.TagEntry, in source: RoutedRepository, method: ManifestMethod
     ) async throws -> ManifestAnswer {
         do {
@@ -203,7 +203,7 @@ extension PullThroughCache {
     }
 
     /// A tag that nothing is stored for.
-    private func unknownTag(_ tag: Tag, in source: RoutedRepository, method: ManifestMethod) async throws -> ManifestAnswer {
+    func unknownTag(_ tag: Tag, in source: RoutedRepository, method: ManifestMethod) async throws -> ManifestAnswer {
         if let recent = self.recentTags.entry(tag, in: source.repository),
             recent.confirmedAt.duration(to: .now) < source.upstream.tagLifetime
         {

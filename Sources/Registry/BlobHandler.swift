@@ -16,7 +16,7 @@ struct BlobHandler {
         } else if let content = self.cache.storedBlob(digest, in: source) {
             self.log(.hit, digest, source)
             self.serveStored(digest, size: content.size, in: source, exchange)
-        } else if exchange.isHead {
+        } else if exchange.isHead, !exchange.wantsOnlyStored {
             self.answerHead(digest, in: source, exchange)
         } else {
             self.follow(digest, in: source, exchange)
@@ -130,6 +130,8 @@ struct BlobHandler {
     }
 
     private func follow(_ digest: Digest, in source: RoutedRepository, _ exchange: Exchange) {
+        // What is on its way is not stored either.
+        if exchange.wantsOnlyStored { return exchange.failNotStored("the blob \(digest)") }
         self.log(.miss, digest, source)
         if let error = self.cache.refusal(of: digest, in: source) {
             return exchange.fail(ErrorResponse(error, unknown: .blobUnknown))

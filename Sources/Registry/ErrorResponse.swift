@@ -14,6 +14,8 @@ struct ErrorResponse {
     var allow: String?
     /// The request could be read in more ways than one, so nothing behind it is read.
     var endsConnection = false
+    /// The client has asked for just this: no news for the log.
+    var isExpected = false
 
     init(_ status: HTTPResponseStatus, _ code: RegistryErrorCode, _ message: String, retryAfter: Int? = nil, allow: String? = nil)
     {

@@ -13,37 +13,58 @@ struct ListHandler {
     ) {
         let path = "/v2/\(name)/tags/list"
         if count == 0 { return Self.respond(Self.tagDocument(name, []), ResponseHead(.ok), exchange) }
+        func respond(_ answer: ListAnswer<String>) {
+            var head = Self.head(answer, source.upstream.sharing)
+            if answer.hasMore, let last = answer.elements.last {
+                head.add("link", Self.link(path, count: count, last: last, ns: ns))
+            }
+            Self.respond(Self.tagDocument(name, answer.elements), head, exchange)
+        }
+        if exchange.wantsOnlyStored {
+            guard let answer = self.cache.tagsOnlyIfStored(in: source, count: count, after: last) else {
+                return exchange.failNotStored("a list of tags")
+            }
+            return respond(answer)
+        }
         self.cache.tags(
             in: source, count: count, after: last,
             then: exchange.resuming { result in
                 switch result {
-                case .success(let answer):
-                    var head = Self.head(answer, source.upstream.sharing)
-                    if answer.hasMore, let last = answer.elements.last {
-                        head.add("link", Self.link(path, count: count, last: last, ns: ns))
-                    }
-                    Self.respond(Self.tagDocument(name, answer.elements), head, exchange)
+                case .success(let answer): respond(answer)
                 case .failure(let error): exchange.fail(ErrorResponse(error, unknown: .nameUnknown))
                 }
             })
     }
 
     func referrers(of digest: Digest, in source: RoutedRepository, artifactType: String?, _ exchange: Exchange) {
+        func respond(_ answer: ListAnswer<ReferrerEntry>) {
+            var head = Self.head(answer, source.upstream.sharing)
+            var entries = answer.elements
+            if let artifactType {
+                entries = entries.filter { $0.artifactType == artifactType }
+                head.add("oci-filters-applied", "artifactType")
+            }
+            let list = entries.map(\.json).joined(separator: ",")
+            let document =
+                "{\"schemaVersion\":2,\"mediaType\":\"\(MediaType.ociIndex)\",\"manifests\":[\(list)]}"
+            Self.respond(document, head, type: MediaType.ociIndex.description, exchange)
+        }
+        if exchange.wantsOnlyStored {
+            return self.cache.referrersOnlyIfStored(
+                of: digest, in: source,
+                then: exchange.resuming { result in
+                    switch result {
+                    case .success(let answer?): respond(answer)
+                    case .success(nil): exchange.failNotStored("what refers to \(digest)")
+                    case .failure(let error): exchange.fail(ErrorResponse(error, unknown: .manifestUnknown))
+                    }
+                })
+        }
         self.cache.referrers(
             of: digest, in: source,
             then: exchange.resuming { result in
                 switch result {
-                case .success(let answer):
-                    var head = Self.head(answer, source.upstream.sharing)
-                    var entries = answer.elements
-                    if let artifactType {
-                        entries = entries.filter { $0.artifactType == artifactType }
-                        head.add("oci-filters-applied", "artifactType")
-                    }
-                    let list = entries.map(\.json).joined(separator: ",")
-                    let document =
-                        "{\"schemaVersion\":2,\"mediaType\":\"\(MediaType.ociIndex)\",\"manifests\":[\(list)]}"
-                    Self.respond(document, head, type: MediaType.ociIndex.description, exchange)
+                case .success(let answer): respond(answer)
                 case .failure(let error): exchange.fail(ErrorResponse(error, unknown: .manifestUnknown))
                 }
             })

@@ -15,6 +15,12 @@ struct ManifestHandler {
             self.respond(answer, reference, in: source, exchange)
             return
         }
+        if exchange.wantsOnlyStored {
+            guard let answer = self.cache.manifestOnlyIfStored(reference, in: source) else {
+                return exchange.failNotStored("the manifest \(reference)")
+            }
+            return self.respond(answer, reference, in: source, exchange)
+        }
         self.cache.manifest(
             reference, in: source, method: exchange.isHead ? .head : .get,
             then: exchange.resuming { result in

@@ -85,7 +85,7 @@ final class RegistryResources: Sendable {
         let path = request.uri.prefix { $0 != "?" }.prefix(300)
         let line: Logger.Message = "\(error.status.code) \(error.code.rawValue): \(request.method) \(path): \(error.message)"
         // What is nowhere is ordinary; what an upstream or this host cannot do is not.
-        if error.status.code < 500, error.status != .tooManyRequests, error.status != .forbidden {
+        if error.isExpected || error.status.code < 500, error.status != .tooManyRequests, error.status != .forbidden {
             self.logger.info(line)
         } else {
             self.logger.warning(line)

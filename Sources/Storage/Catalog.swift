@@ -25,6 +25,8 @@ package final class Catalog: Sendable {
         package let fetchedAt: Int64
         /// The same on this process's monotonic clock; nil when an earlier process was told.
         package let confirmedAt: ContinuousClock.Instant?
+        /// Whether it came in a bundle and no upstream has said anything of it since.
+        package var isImported = false
     }
 
     fileprivate struct Entry {

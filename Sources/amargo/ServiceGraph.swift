@@ -49,24 +49,21 @@ struct ServiceGraph {
                 self.settings.storeConfiguration, role: "serve", pools: pools, loop: group.next(), openFiles: budget.openBlobs,
                 logger: self.logger, now: wallClock)
         }
-        let administration = AdminServer(
-            StoreAdministration(store: store, role: "serve", version: UserAgent.version), group: group, logger: self.logger)
-        let bindings = self.settings.repositories.map { repository in
-            self.binding(repository, self.upstreams[repository.name], group: group, budget)
-        }
-        let fallback = self.settings.repositories.first(where: \.isDefault).flatMap { chosen in
-            bindings.first { $0.name == chosen.name }
-        }
+        let upstreams = UpstreamBindings(
+            self.settings, self.upstreams, group: group, connections: budget.upstreamConnections, isOffline: self.isOffline,
+            logger: self.logger)
         let downloads = DownloadService()
         let cache = PullThroughCache(
-            store: store, directory: UpstreamDirectory(bindings: bindings, fallback: fallback), service: downloads,
-            logger: self.logger, now: wallClock)
+            store: store, directory: upstreams.directory, service: downloads, logger: self.logger, now: wallClock)
+        let administration = AdminServer(
+            StoreAdministration(store: store, role: "serve", version: UserAgent.version, warmer: ImageWarmer(cache)),
+            group: group, logger: self.logger)
         var registry = RegistryConfiguration(version: UserAgent.version)
         registry.operations = self.settings.operations
         registry.limits = budget.serverLimits
         let server = RegistryServer(
             sockets: sockets, cache: cache, configuration: registry, group: group, hitLog: self.hitLog, logger: self.logger)
-        self.announce(store, fallback, sockets.map(\.address))
+        self.announce(store, upstreams.fallback, sockets.map(\.address))
         if !budget.isComplete {
             self.logger.warning(
                 "Few descriptors are allowed (RLIMIT_NOFILE): only \(budget.clients) connections are served at a time")
@@ -88,7 +85,7 @@ struct ServiceGraph {
             result = .failure(error)
         }
         await store.close()
-        for binding in bindings { await binding.client.shutdown() }
+        await upstreams.shutdown()
         self.logger.notice("Amargo has stopped")
         try result.get()
     }
@@ -97,20 +94,6 @@ struct ServiceGraph {
         await pools.shutdown()
         // The error says that it was shut down already, which is what is wanted.
         try? await group.shutdownGracefully()
-    }
-
-    private func binding(
-        _ repository: Settings.Repository, _ prepared: UpstreamConfiguration?, group: any EventLoopGroup,
-        _ budget: DescriptorBudget
-    ) -> UpstreamBinding {
-        var configuration = prepared ?? UpstreamConfiguration(name: repository.name, address: repository.upstream)
-        configuration.connectionLimit = min(budget.upstreamConnections, repository.connection.connections ?? Int.max)
-        return UpstreamBinding(
-            name: repository.name, namespaces: repository.namespaces, cacheTtl: .seconds(repository.cacheTtl),
-            access: repository.connection.access,
-            client: RegistryClient(configuration, group: group, logger: self.logger),
-            stalePolicy: repository.connection.stalePolicy, finishAbandoned: repository.connection.finishAbandoned,
-            isPrivate: repository.connection.isPrivate, isOffline: self.isOffline)
     }
 
     private func announce(_ store: ContentStore, _ fallback: UpstreamBinding?, _ addresses: [String]) {

@@ -25,6 +25,9 @@ package final class AdminClient: @unchecked Sendable {  // handed from thread to
         close(self.descriptor)
     }
 
+    /// Ends the connection, so that whoever waits for an answer is told, and the other side too. From any thread.
+    package func hangUp() { _ = shutdown(self.descriptor, CInt(SHUT_RDWR)) }
+
     /// Sends a request and hands over its events up to the last, which is not among them.
     ///
     /// - Parameter patience: how long to wait for each event, in seconds; nil is for ever.

@@ -1,5 +1,6 @@
 import Maintenance
 import OCI
+import PullThrough
 
 /// What can be asked of whoever holds a store, over `amargo.sock` or in the same process.
 package enum AdminRequest: Hashable, Sendable {
@@ -13,6 +14,8 @@ package enum AdminRequest: Hashable, Sendable {
     case collect(dryRun: Bool)
     /// Verify the store and mend what is found.
     case verify(VerificationOptions)
+    /// Bring images into the store.
+    case warm(WarmRequest)
 
     package var event: AdminEvent {
         switch self {
@@ -23,6 +26,7 @@ package enum AdminRequest: Hashable, Sendable {
         case .remove(let images, let dryRun): AdminEvent("remove").with("images", images).with("dryRun", dryRun)
         case .collect(let dryRun): AdminEvent("collect").with("dryRun", dryRun)
         case .verify(let options): AdminEvent("verify").with("options", options.json)
+        case .warm(let request): .warm(request)
         }
     }
 
@@ -39,6 +43,9 @@ package enum AdminRequest: Hashable, Sendable {
                 return nil  // what a later version wants to have verified
             }
             self = .verify(options)
+        case "warm":
+            guard let request = event.warmRequest else { return nil }
+            self = .warm(request)
         case "collect": self = .collect(dryRun: event.flag("dryRun"))
         default: return nil
         }

@@ -9,8 +9,8 @@ import Synchronization
 ///
 /// The socket lies in the store's folder and is its owner's alone; nothing that is reachable over the network changes a store.
 package final class AdminServer: Service {
-    /// A request's line may have so many bytes: names of a few thousand images.
-    private static let lineLimit = 1 << 20
+    /// A request's line may have so many bytes: names of ten thousand images.
+    private static let lineLimit = 4 << 20
 
     private let administration: StoreAdministration
     private let group: any EventLoopGroup
@@ -96,14 +96,24 @@ package final class AdminServer: Service {
         typealias OutboundOut = ByteBuffer
 
         private let administration: StoreAdministration
+        /// End what was begun for this client and is for it alone.
+        private var endings: [@Sendable () -> Void] = []
 
         init(_ administration: StoreAdministration) {
             self.administration = administration
         }
 
+        func channelInactive(context: ChannelHandlerContext) {
+            for end in self.endings { end() }
+            self.endings = []
+            context.fireChannelInactive()
+        }
+
         func channelRead(context: ChannelHandlerContext, data: NIOAny) {
             let channel = context.channel
             let emit: @Sendable (AdminEvent) -> Void = { event in
+                // Who does not listen now hears how far it is later.
+                guard event.kind != "progress" || channel.isWritable else { return }
                 channel.writeAndFlush(ByteBuffer(string: event.json + "\n"), promise: nil)
             }
             let request: AdminRequest
@@ -122,7 +132,7 @@ package final class AdminServer: Service {
             }
             let administration = self.administration
             if administration.answer(request, emit) { return }
-            administration.start(request, emit: emit)
+            if let end = administration.start(request, emit: emit) { self.endings.append(end) }
         }
 
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }

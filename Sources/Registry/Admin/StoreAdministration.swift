@@ -2,6 +2,7 @@ import Glibc
 import Logging
 import Maintenance
 import OCI
+import PullThrough
 import Storage
 import Synchronization
 
@@ -14,9 +15,14 @@ package final class StoreAdministration: Sendable {
     private let givesWay = StopFlag()
     /// The store as it was found: opening it mends the journal. Nil for a server, whose store is as it is when it is asked.
     private let before: StoreReader?
+    /// Nil where no registry is asked.
+    let warmer: ImageWarmer?
 
-    package init(store: ContentStore, role: String, version: String, before: StoreReader? = nil) {
+    package init(
+        store: ContentStore, role: String, version: String, before: StoreReader? = nil, warmer: ImageWarmer? = nil
+    ) {
         self.before = before
+        self.warmer = warmer
         self.store = store
         self.role = role
         self.version = version
@@ -37,20 +43,28 @@ package final class StoreAdministration: Sendable {
     private let work = Mutex(Work())
 
     /// Carries a request out in a task of its own.
-    func start(_ request: AdminRequest, emit: @escaping @Sendable (AdminEvent) -> Void) {
-        let isRefused = self.work.withLock { work -> Bool in
-            if work.isFinished { return true }
+    ///
+    /// - Returns: what ends it when whoever asked is gone; nil for what is then done all the same.
+    @discardableResult
+    func start(_ request: AdminRequest, emit: @escaping @Sendable (AdminEvent) -> Void) -> (@Sendable () -> Void)? {
+        let task = self.work.withLock { work -> Task<Void, Never>? in
+            if work.isFinished { return nil }
             work.number += 1
             let number = work.number
-            work.tasks[number] = Task {
+            let task = Task {
                 await self.perform(request, emit: emit)
                 self.work.withLock { _ = $0.tasks.removeValue(forKey: number) }
             }
-            return false
+            work.tasks[number] = task
+            return task
         }
-        guard isRefused else { return }
-        emit(AdminEvent("error").with("message", "the process that holds the store is ending; try again"))
-        emit(AdminEvent("end").with("code", 1))
+        guard let task else {
+            emit(AdminEvent("error").with("message", "the process that holds the store is ending; try again"))
+            emit(AdminEvent("end").with("code", 1))
+            return nil
+        }
+        if case .warm = request { return { task.cancel() } }
+        return nil
     }
 
     /// Ends what runs and returns when it has ended; nothing is begun after that.
@@ -73,6 +87,8 @@ package final class StoreAdministration: Sendable {
                 let code: Int
                 if case .verify(let options) = request {
                     code = try await self.verify(options, emit)
+                } else if case .warm(let request) = request {
+                    code = try await self.warm(request, emit)
                 } else {
                     code = try await self.store.run { try self.performNow(request, emit) }
                 }
@@ -103,7 +119,7 @@ package final class StoreAdministration: Sendable {
     /// Blocks. Returns the exit code.
     private func performNow(_ request: AdminRequest, _ emit: (AdminEvent) -> Void) throws -> Int {
         switch request {
-        case .hello, .giveWay, .verify: return 0
+        case .hello, .giveWay, .verify, .warm: return 0
         case .pin(let images):
             return try self.eachImage(images, emit) { name, reference, repository in
                 let isNew = try self.store.pin(reference, in: repository)

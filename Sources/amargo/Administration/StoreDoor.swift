@@ -3,6 +3,7 @@ import Glibc
 import Logging
 import NIOCore
 import NIOPosix
+import PullThrough
 import Registry
 import Storage
 import Synchronization
@@ -17,22 +18,35 @@ struct StoreDoor {
     static let patience = 10
 
     let settings: Settings
+    /// How registries are asked, for a request that asks them; it makes a store where there is none, too.
+    var upstreams: (@Sendable () throws -> [String: UpstreamConfiguration])?
 
     /// Carries a request out and returns the exit code.
     func perform(_ request: AdminRequest, role: String, receive: @escaping @Sendable (AdminEvent) -> Void) async throws -> Int {
-        let root = try self.existingRoot()
-        let deadline = ContinuousClock.now + .seconds(Self.patience)
+        guard let root = try self.root() else { return try await self.hold(role, request, receive) }
+        var deadline = ContinuousClock.now + .seconds(Self.patience)
+        var losses = 0
         while true {
             if let client = try AdminClient(to: root) {
                 do {
-                    return try await Self.onThread {
-                        _ = try client.hello(patience: Self.patience)
-                        return try client.perform(request, patience: nil, receive)
+                    return try await withTaskCancellationHandler {
+                        try await Self.onThread {
+                            _ = try client.hello(patience: Self.patience)
+                            return try client.perform(request, patience: nil, receive)
+                        }
+                    } onCancel: {
+                        client.hangUp()
                     }
+                } catch is AdminClient.Failure where Task.isCancelled {
+                    throw CancellationError()
                 } catch AdminClient.Failure.silent {
                     throw Self.silent(root)
                 } catch AdminClient.Failure.ended where ContinuousClock.now < deadline {
                     // Its holder is stopping; the store is free in a moment.
+                } catch AdminClient.Failure.ended where self.upstreams != nil && losses < 3 {
+                    // Killed in the middle of something that takes long, and is gone on with where it was.
+                    losses += 1
+                    deadline = .now + .seconds(Self.patience)
                 }
             }
             do {
@@ -57,6 +71,16 @@ struct StoreDoor {
             .inUse,
             "the store \(root.path) is held by \(StoreLock.holder(of: root) ?? "another process"), which has not answered for "
                 + "\(Self.patience) seconds; is it stopped?")
+    }
+
+    /// The store's folder; nil when there is none and it may be made.
+    private func root() throws -> StoreRoot? {
+        do {
+            return try self.existingRoot()
+        } catch let error as StorageError where self.upstreams != nil && (error.code == .notFound || error.code == .unusable) {
+            // What is no store, and cannot become one, is refused when it is opened.
+            return nil
+        }
     }
 
     /// The store's folder: a command does not make one.
@@ -98,21 +122,29 @@ struct StoreDoor {
         _ group: MultiThreadedEventLoopGroup, _ pools: StorePools
     ) async throws -> Int {
         var logger = Logger(label: "amargo") { _ in StreamLogHandler.standardError(label: "amargo") }
-        logger.logLevel = .warning
+        // What comes of each image is said anyway.
+        logger.logLevel = self.upstreams == nil ? .warning : .critical
+        let prepared = try self.upstreams?()
         var before: StoreReader?
         if case .verify = request { before = try StoreReader(folder: self.settings.storePath) }
         let store = try ContentStore.open(
             self.settings.storeConfiguration, role: role, pools: pools, loop: group.next(), openFiles: 64, logger: logger,
             now: { Int64(time(nil)) })
-        let administration = StoreAdministration(store: store, role: role, version: UserAgent.version, before: before)
+        let asking = prepared.map { StandaloneAsking(store, self.settings, $0, group: group, logger: logger) }
+        let administration = StoreAdministration(
+            store: store, role: role, version: UserAgent.version, before: before, warmer: asking.map { ImageWarmer($0.cache) })
         let server = AdminServer(administration, group: group, logger: logger)
         await server.start()
         let code = Code()
-        await administration.perform(request) { event in
-            if event.kind == "end" { code.set(Int(event.number("code"))) } else { receive(event) }
+        let perform: @Sendable () async -> Void = {
+            await administration.perform(request) { event in
+                if event.kind == "end" { code.set(Int(event.number("code"))) } else { receive(event) }
+            }
         }
+        if let asking { await asking.whileRunning(perform) } else { await perform() }
         await server.stop()
         await store.close()
+        await asking?.end()
         return code.value
     }
 

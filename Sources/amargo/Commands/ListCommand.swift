@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import Maintenance
 import OCI
+import PullThrough
 import Storage
 
 struct ListCommand: AsyncParsableCommand, StoreUser {
@@ -10,60 +11,119 @@ struct ListCommand: AsyncParsableCommand, StoreUser {
         abstract: "List the images in the store.",
         discussion: """
             SIZE is everything that is stored of an image, also what it shares with others; amargo rm --dry-run says what its removal \
-            would free. STATE is complete when a pull needs no upstream. Reads the store beside a running server and without one.
+            would free. STATE is complete when a pull needs no upstream. TAG is fresh while the tag is believed without asking its registry \
+            (cacheTtl), then stale; imported when it came in a bundle. REFS counts signatures and whatever else refers to the image. \
+            Reads the store beside a running server and without one. Exit code 1 when names or filters are given and nothing matches.
             """)
+
+    /// What `--filter` can ask for.
+    enum Filter: String, ExpressibleByArgument, CaseIterable {
+        case complete, incomplete, fresh, stale, imported, pinned, tagged, untagged
+    }
+
+    enum Order: String, ExpressibleByArgument, CaseIterable {
+        case name, size, pulled
+    }
 
     @OptionGroup var options: StoreOptions
     @Option(help: "table or json.") var format = OutputFormat.table
-    @Argument(help: "Only images whose name begins like this, such as nginx or ghcr.io/org.") var names: [String] = []
+    @Option(help: "By name, size (largest first) or pulled (latest first).") var sort = Order.name
+    @Option(help: "Only what is so; given several times, all of it.") var filter: [Filter] = []
+    @Option(help: "Only images that are stored for these platforms: linux/amd64,linux/arm64.") var platform: String?
+    @Flag(help: "Only what a pull would need an upstream for: the same as --filter incomplete.") var incomplete = false
+    @Argument(help: "Only images whose name begins like this, such as nginx or ghcr.io/org, or is like a pattern: '*nginx:1.*'.")
+    var names: [String] = []
+
+    func validate() throws { _ = try PlatformOption.selection(self.platform) }
 
     func run() async throws {
         do {
             let settings = try StoreOwner.settings(self.options)
-            let reader: StoreReader
-            do {
-                reader = try StoreReader(folder: settings.storePath)
-            } catch let error as StorageError where error.code == .notFound {
-                throw StorageError(
-                    .notFound,
-                    "there is no store at \(settings.storePath) (\(settings.origins["store.path"] ?? "default")); "
-                        + "name another with --store")
+            let freshness = TagFreshness(settings, now: Int64(time(nil)))
+            let filters = self.filter + (self.incomplete ? [.incomplete] : [])
+            let platforms = try self.platform.map { try PlatformOption.selection($0) }
+            var images = ImageListing(try StoreCommand.reader(settings).catalog).images.filter { image in
+                (self.names.isEmpty || self.names.contains { Self.matches(image, $0, settings) })
+                    && filters.allSatisfy { Self.passes(image, $0, freshness) }
+                    && platforms.map { Self.has(image, $0) } ?? true
             }
-            let images = ImageListing(reader.catalog).images.filter { image in
-                self.names.isEmpty || self.names.contains { Self.matches(image, $0, settings) }
+            switch self.sort {
+            case .name: break
+            case .size: images.sort { ($1.size, $0.name) < ($0.size, $1.name) }
+            case .pulled: images.sort { ($1.lastPulled, $0.name) < ($0.lastPulled, $1.name) }
             }
             switch self.format {
-            case .json: for image in images { print(Self.json(image)) }
-            case .table: Self.printTable(images)
+            case .json: for image in images { print(Self.json(image, freshness)) }
+            case .table: Self.printTable(images, freshness)
             }
-            if !self.names.isEmpty, images.isEmpty { throw ExitCode.failure }
+            let isChosen = !self.names.isEmpty || !filters.isEmpty || platforms != nil
+            if isChosen, images.isEmpty { throw ExitCode.failure }
         } catch {
             throw Failure.report(error)
         }
     }
 
-    private static func matches(_ image: ImageListing.Image, _ text: String, _ settings: Settings) -> Bool {
-        if image.name.hasPrefix(text) { return true }
+    // MARK: - Choosing
+
+    static func matches(_ image: ImageListing.Image, _ text: String, _ settings: Settings) -> Bool {
+        if text.contains(where: { "*?[".contains($0) }) {
+            return Self.names(of: image, settings).contains { fnmatch(text, $0, 0) == 0 }
+        }
+        if image.name.hasPrefix(text) || Self.names(of: image, settings).contains(where: { $0.hasPrefix("\(text)/") }) {
+            return true
+        }
         guard let (repository, reference) = try? settings.image(text) else { return false }  // then it is only a beginning
         guard let reference else { return image.repository == repository || image.name.hasPrefix("\(repository)/") }
         return image.repository == repository && (image.tag.map { .tag($0) } == reference || .digest(image.digest) == reference)
     }
 
-    private static func state(_ image: ImageListing.Image) -> String {
-        if image.missing > 0 { return "\(image.missing) blobs missing" }
-        if !image.platforms.isEmpty { return "complete" }
-        return image.absentPlatforms > 0 ? "no platform stored" : "complete"
+    /// How a pattern may see it: in full, and as people shorten it.
+    private static func names(of image: ImageListing.Image, _ settings: Settings) -> [String] {
+        var names = [image.name]
+        let fallback = settings.repositories.first(where: \.isDefault)?.namespaces[0].description ?? ""
+        for prefix in ["\(fallback)/", "library/"] {
+            guard let last = names.last, last.hasPrefix(prefix), names.count > 1 || prefix != "library/" else { continue }
+            names.append(String(last.dropFirst(prefix.count)))
+        }
+        return names
     }
 
-    private static func printTable(_ images: [ImageListing.Image]) {
-        var rows = [["IMAGE", "DIGEST", "PLATFORMS", "SIZE", "STATE", "LAST PULLED", "PINNED"]]
+    private static func passes(_ image: ImageListing.Image, _ filter: Filter, _ freshness: TagFreshness) -> Bool {
+        switch filter {
+        case .complete: image.isComplete
+        case .incomplete: !image.isComplete
+        case .fresh: freshness.isFresh(image) == true
+        case .stale: freshness.isFresh(image) == false
+        case .imported: image.isImported
+        case .pinned: image.isPinned
+        case .tagged: image.tag != nil
+        case .untagged: image.tag == nil
+        }
+    }
+
+    /// Whether all platforms of a selection are among those that are stored.
+    private static func has(_ image: ImageListing.Image, _ selection: PlatformSelection) -> Bool {
+        guard !image.platforms.isEmpty else { return false }
+        return selection.choose(among: image.platforms).missing.isEmpty
+    }
+
+    // MARK: - Words
+
+    private static func state(_ image: ImageListing.Image) -> String {
+        if image.missing > 0 { return "\(image.missing) blobs missing" }
+        return image.isComplete ? "complete" : "no platform stored"
+    }
+
+    private static func printTable(_ images: [ImageListing.Image], _ freshness: TagFreshness) {
+        var rows = [["IMAGE", "DIGEST", "PLATFORMS", "SIZE", "STATE", "TAG", "REFS", "LAST PULLED", "PINNED"]]
         for image in images {
             var platforms = image.platforms.joined(separator: ",")
             if image.absentPlatforms > 0 { platforms += (platforms.isEmpty ? "" : " ") + "(+\(image.absentPlatforms))" }
             rows.append([
                 image.tag == nil ? "\(image.repository)" : image.name, String(image.digest.hex.prefix(12)),
                 platforms.isEmpty ? "-" : platforms,
-                Quantity.describe(bytes: image.size), Self.state(image),
+                Quantity.describe(bytes: image.size), Self.state(image), freshness.word(image),
+                image.referrers == 0 ? "-" : "\(image.referrers)",
                 image.lastPulled == 0 ? "-" : Quantity.date(image.lastPulled), image.isPinned ? "yes" : "-",
             ])
         }
@@ -74,13 +134,43 @@ struct ListCommand: AsyncParsableCommand, StoreUser {
         }
     }
 
-    private static func json(_ image: ImageListing.Image) -> String {
+    private static func json(_ image: ImageListing.Image, _ freshness: TagFreshness) -> String {
         """
         {"image":\(JSONText.quoted(image.name)),"repository":\(JSONText.quoted("\(image.repository)")),\
         "tag":\(image.tag.map { JSONText.quoted($0.description) } ?? "null"),"digest":"\(image.digest)",\
         "platforms":[\(image.platforms.map(JSONText.quoted).joined(separator: ","))],"absentPlatforms":\(image.absentPlatforms),\
-        "bytes":\(image.size),"missingBlobs":\(image.missing),"lastPulled":\(image.lastPulled),"pinned":\(image.isPinned)}
+        "bytes":\(image.size),"missingBlobs":\(image.missing),"complete":\(image.isComplete),\
+        "fresh":\(freshness.isFresh(image).map(String.init) ?? "null"),"confirmedAt":\(image.entry?.fetchedAt ?? 0),\
+        "imported":\(image.isImported),"referrers":\(image.referrers),\
+        "lastPulled":\(image.lastPulled),"pinned":\(image.isPinned)}
         """
+    }
+}
+
+/// Whether a tag is believed without asking, by what the configuration says of its registry.
+struct TagFreshness {
+    private let lifetimes: [Namespace: Duration]
+    private let policy = FreshnessPolicy()
+    private let now: Int64
+
+    init(_ settings: Settings, now: Int64) {
+        self.now = now
+        var lifetimes: [Namespace: Duration] = [:]
+        for repository in settings.repositories {
+            for namespace in repository.namespaces { lifetimes[namespace] = .seconds(repository.cacheTtl) }
+        }
+        self.lifetimes = lifetimes
+    }
+
+    /// Nil where there is no tag, or no registry that could be asked.
+    func isFresh(_ image: ImageListing.Image) -> Bool? {
+        guard let entry = image.entry, let lifetime = self.lifetimes[image.repository.namespace] else { return nil }
+        return self.policy.age(of: entry, now: self.now, instant: .now) < self.policy.lifetime(of: entry, ttl: lifetime)
+    }
+
+    func word(_ image: ImageListing.Image) -> String {
+        if image.isImported { return "imported" }
+        return self.isFresh(image).map { $0 ? "fresh" : "stale" } ?? "-"
     }
 }
 

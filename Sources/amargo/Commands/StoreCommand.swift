@@ -1,5 +1,6 @@
 import ArgumentParser
 import Registry
+import Storage
 
 /// How a command's results look.
 enum OutputFormat: String, ExpressibleByArgument, CaseIterable {
@@ -28,6 +29,18 @@ enum StoreCommand {
             guard code == 0 else { throw ExitCode(Int32(code)) }
         } catch {
             throw Failure.report(error)
+        }
+    }
+
+    /// The store as it is now, for a command that only reads.
+    static func reader(_ settings: Settings) throws -> StoreReader {
+        do {
+            return try StoreReader(folder: settings.storePath)
+        } catch let error as StorageError where error.code == .notFound {
+            throw StorageError(
+                .notFound,
+                "there is no store at \(settings.storePath) (\(settings.origins["store.path"] ?? "default")); "
+                    + "name another with --store")
         }
     }
 
