@@ -33,10 +33,4 @@ struct ExportPrinterTests {
             ExportPrinter.line(1_500_000_000, 6_000_000_000, .seconds(3)) == "1.5 GB of 6 GB, 25 %, 500 MB/s, 9 s left")
         #expect(ExportPrinter.line(0, 0, .seconds(3)) == "0 bytes of 0 bytes, 0 %")
     }
-
-    @Test("a list has one name a line, and comments")
-    func list() {
-        let text = "# what we need\nnginx:1.27 # web\n\n  ghcr.io/org/app@sha256:00\r\n#none\nredis"
-        #expect(ImageNames.parse(text) == ["nginx:1.27", "ghcr.io/org/app@sha256:00", "redis"])
-    }
 }
