@@ -61,7 +61,7 @@ let package = Package(
             name: "PullThrough",
             dependencies: ["OCI", "Storage", "Upstream", logging, lifecycle, collections] + nio,
             swiftSettings: settings),
-        .target(name: "Archive", dependencies: ["OCI", "Storage"], swiftSettings: settings),
+        .target(name: "Archive", dependencies: ["OCI", "Storage", "CZlib", "CLinux"], swiftSettings: settings),
         .target(
             name: "Maintenance", dependencies: ["OCI", "Storage", logging, lifecycle] + nio, swiftSettings: settings),
         // Level 3
@@ -91,6 +91,9 @@ let package = Package(
             name: "UpstreamTests", dependencies: ["OCI", "Upstream", "TestSupport", logging] + nio, swiftSettings: settings),
         .testTarget(
             name: "PullThroughTests", dependencies: ["OCI", "Storage", "Upstream", "PullThrough", "TestSupport"] + nio,
+            swiftSettings: settings),
+        .testTarget(
+            name: "ArchiveTests", dependencies: ["OCI", "Storage", "Archive", "TestSupport", logging] + nio,
             swiftSettings: settings),
         .testTarget(
             name: "RegistryTests",

@@ -178,4 +178,28 @@ package enum Limits {
         /// Bytes of a configuration file.
         package static let configuration = 1 << 20
     }
+
+    /// What a bundle may be that somebody brings.
+    package enum Bundles {
+        /// Members of an archive.
+        package static let members = 100_000
+        /// Bytes of a document that describes a bundle, such as its `index.json`.
+        package static let document = 4 << 20
+        /// Bytes of a member's name. A blob's has at most 141.
+        package static let name = 256
+        /// Bytes of a header that extends another: PAX records, or a long name.
+        package static let extendedHeader = 64 << 10
+        /// How many times its own size compressed data may become. Layers are compressed already; what is left is far below.
+        package static let ratio: Int64 = 100
+        /// Bytes that may come out before the ratio is looked at.
+        package static let ratioSlack: Int64 = 1 << 20
+        /// Zero bytes behind an archive's end: a tape's record, for whoever still writes in those.
+        package static let padding: Int64 = 1 << 20
+        /// Indexes within each other.
+        package static let depth = 8
+        /// Links behind each other in a `docker save` archive.
+        package static let links = 8
+        /// Parts of a bundle that was split.
+        package static let parts = 10_000
+    }
 }

@@ -25,6 +25,8 @@ package final class Catalog: Sendable {
         package let fetchedAt: Int64
         /// The same on this process's monotonic clock; nil when an earlier process was told.
         package let confirmedAt: ContinuousClock.Instant?
+        /// Whether it came in a bundle and no upstream has said anything of it since.
+        package var isImported = false
     }
 
     fileprivate struct Entry {
@@ -188,6 +190,12 @@ package final class Catalog: Sendable {
             self.unlink(digest, repository)
         case .tag(let tag, let repository, let digest, let fetchedAt):
             let entry = TagEntry(digest: digest, fetchedAt: fetchedAt, confirmedAt: receivedAt)
+            self.grow(repository) { known in
+                if !known.pins.isEmpty, known.tags[tag]?.digest != digest { self.pins.add(1, ordering: .relaxed) }
+                known.tags[tag] = entry
+            }
+        case .importedTag(let tag, let repository, let digest, let at):
+            let entry = TagEntry(digest: digest, fetchedAt: at, confirmedAt: nil, isImported: true)
             self.grow(repository) { known in
                 if !known.pins.isEmpty, known.tags[tag]?.digest != digest { self.pins.add(1, ordering: .relaxed) }
                 known.tags[tag] = entry
@@ -368,7 +376,13 @@ package final class Catalog: Sendable {
         }
         for repository in self.repositories.all {
             let (tags, pins) = repository.withLock { ($0.tags, $0.pins) }
-            for (tag, entry) in tags { try emit(.tag(tag, repository.name, entry.digest, fetchedAt: entry.fetchedAt)) }
+            for (tag, entry) in tags {
+                let record: JournalRecord =
+                    entry.isImported
+                    ? .importedTag(tag, repository.name, entry.digest, at: entry.fetchedAt)
+                    : .tag(tag, repository.name, entry.digest, fetchedAt: entry.fetchedAt)
+                try emit(record)
+            }
             for (reference, at) in pins { try emit(.pin(reference, repository.name, at: at)) }
         }
         for (digest, holders) in self.openRemovals {

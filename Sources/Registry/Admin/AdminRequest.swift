@@ -1,3 +1,4 @@
+import Archive
 import Maintenance
 import OCI
 
@@ -13,6 +14,8 @@ package enum AdminRequest: Hashable, Sendable {
     case collect(dryRun: Bool)
     /// Verify the store and mend what is found.
     case verify(VerificationOptions)
+    /// Take in bundles, which come as descriptors when they are asked for.
+    case importBundles(ImportOptions, [BundleInput])
 
     package var event: AdminEvent {
         switch self {
@@ -22,6 +25,7 @@ package enum AdminRequest: Hashable, Sendable {
         case .unpin(let images): AdminEvent("unpin").with("images", images)
         case .remove(let images, let dryRun): AdminEvent("remove").with("images", images).with("dryRun", dryRun)
         case .collect(let dryRun): AdminEvent("collect").with("dryRun", dryRun)
+        case .importBundles(let options, let inputs): AdminEvent(options, inputs)
         case .verify(let options): AdminEvent("verify").with("options", options.json)
         }
     }
@@ -39,6 +43,9 @@ package enum AdminRequest: Hashable, Sendable {
                 return nil  // what a later version wants to have verified
             }
             self = .verify(options)
+        case "import":
+            guard let (options, inputs) = event.importRequest else { return nil }
+            self = .importBundles(options, inputs)
         case "collect": self = .collect(dryRun: event.flag("dryRun"))
         default: return nil
         }

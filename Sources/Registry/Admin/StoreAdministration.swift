@@ -1,3 +1,4 @@
+import Archive
 import Glibc
 import Logging
 import Maintenance
@@ -37,13 +38,13 @@ package final class StoreAdministration: Sendable {
     private let work = Mutex(Work())
 
     /// Carries a request out in a task of its own.
-    func start(_ request: AdminRequest, emit: @escaping @Sendable (AdminEvent) -> Void) {
+    func start(_ request: AdminRequest, _ supply: BundleSupply? = nil, emit: @escaping @Sendable (AdminEvent) -> Void) {
         let isRefused = self.work.withLock { work -> Bool in
             if work.isFinished { return true }
             work.number += 1
             let number = work.number
             work.tasks[number] = Task {
-                await self.perform(request, emit: emit)
+                await self.perform(request, supply, emit: emit)
                 self.work.withLock { _ = $0.tasks.removeValue(forKey: number) }
             }
             return false
@@ -67,12 +68,18 @@ package final class StoreAdministration: Sendable {
     }
 
     /// Carries a request out, off the event loops; the last event is `end`, with the exit code of a command that asked.
-    package func perform(_ request: AdminRequest, emit: @escaping @Sendable (AdminEvent) -> Void) async {
+    ///
+    /// - Parameter supply: where the bundles of an import come from.
+    package func perform(
+        _ request: AdminRequest, _ supply: BundleSupply? = nil, emit: @escaping @Sendable (AdminEvent) -> Void
+    ) async {
         if !self.answer(request, emit) {
             do {
                 let code: Int
                 if case .verify(let options) = request {
                     code = try await self.verify(options, emit)
+                } else if case .importBundles(let options, let inputs) = request {
+                    code = try await self.store.run { self.importBundles(options, inputs, supply, emit) }
                 } else {
                     code = try await self.store.run { try self.performNow(request, emit) }
                 }
@@ -103,7 +110,7 @@ package final class StoreAdministration: Sendable {
     /// Blocks. Returns the exit code.
     private func performNow(_ request: AdminRequest, _ emit: (AdminEvent) -> Void) throws -> Int {
         switch request {
-        case .hello, .giveWay, .verify: return 0
+        case .hello, .giveWay, .verify, .importBundles: return 0
         case .pin(let images):
             return try self.eachImage(images, emit) { name, reference, repository in
                 let isNew = try self.store.pin(reference, in: repository)
@@ -125,6 +132,27 @@ package final class StoreAdministration: Sendable {
             }
         case .collect(let dryRun): return try self.collect(dryRun: dryRun, emit)
         }
+    }
+
+    /// Takes in one bundle after the other. Blocks.
+    private func importBundles(
+        _ options: ImportOptions, _ inputs: [BundleInput], _ supply: BundleSupply?,
+        _ emit: @escaping @Sendable (AdminEvent) -> Void
+    ) -> Int {
+        let openers = supply?.openers ?? []
+        let importer = ImageImporter(
+            self.store, options, isStopped: { self.isAskedToEnd || supply?.isGone() == true }, report: { emit(AdminEvent($0)) })
+        var total = ImportTally()
+        for (input, opener) in zip(inputs, openers) {
+            let tally = importer.run(input, opener: opener)
+            total.done += tally.done
+            total.failed += tally.failed
+            total.newBytes += tally.newBytes
+        }
+        emit(
+            AdminEvent("imported").with("done", Int64(total.done)).with("failed", Int64(total.failed))
+                .with("newBytes", total.newBytes).with("dryRun", options.purpose == .look))
+        return total.exitCode
     }
 
     /// Does something to each image; one that fails is reported and does not keep the others from it.

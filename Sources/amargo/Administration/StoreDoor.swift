@@ -1,3 +1,4 @@
+import Archive
 import Foundation
 import Glibc
 import Logging
@@ -19,7 +20,14 @@ struct StoreDoor {
     let settings: Settings
 
     /// Carries a request out and returns the exit code.
-    func perform(_ request: AdminRequest, role: String, receive: @escaping @Sendable (AdminEvent) -> Void) async throws -> Int {
+    ///
+    /// - Parameter bundles: what the request takes in.
+    func perform(
+        _ request: AdminRequest, role: String, bundles: [any BundleOpener] = [],
+        receive: @escaping @Sendable (AdminEvent) -> Void
+    ) async throws -> Int {
+        // What comes in needs a place, and may be the first to.
+        if !bundles.isEmpty, try self.isStoreMissing() { return try await self.hold(role, request, bundles, receive) }
         let root = try self.existingRoot()
         let deadline = ContinuousClock.now + .seconds(Self.patience)
         while true {
@@ -27,7 +35,7 @@ struct StoreDoor {
                 do {
                     return try await Self.onThread {
                         _ = try client.hello(patience: Self.patience)
-                        return try client.perform(request, patience: nil, receive)
+                        return try client.perform(request, patience: nil, bundles: bundles, receive)
                     }
                 } catch AdminClient.Failure.silent {
                     throw Self.silent(root)
@@ -36,7 +44,7 @@ struct StoreDoor {
                 }
             }
             do {
-                return try await self.hold(role, request, receive)
+                return try await self.hold(role, request, bundles, receive)
             } catch let error as StorageError where error.code == .inUse {
                 // Somebody who has just begun, or is about to end.
                 guard ContinuousClock.now < deadline else { throw Self.silent(root) }
@@ -75,15 +83,25 @@ struct StoreDoor {
         }
     }
 
+    /// Whether there is no folder yet, or an empty one.
+    private func isStoreMissing() throws -> Bool {
+        do {
+            return try StoreRoot(folder: self.settings.storePath).entries(of: nil).allSatisfy { $0 == "lost+found" }
+        } catch let error as StorageError where error.code == .notFound {
+            return true
+        }
+    }
+
     private func hold(
-        _ role: String, _ request: AdminRequest, _ receive: @escaping @Sendable (AdminEvent) -> Void
+        _ role: String, _ request: AdminRequest, _ bundles: [any BundleOpener],
+        _ receive: @escaping @Sendable (AdminEvent) -> Void
     ) async throws -> Int {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let pools = StorePools()
         pools.start()
         let result: Result<Int, any Error>
         do {
-            result = .success(try await self.hold(role, request, receive, group, pools))
+            result = .success(try await self.hold(role, request, bundles, receive, group, pools))
         } catch {
             result = .failure(error)
         }
@@ -94,8 +112,8 @@ struct StoreDoor {
     }
 
     private func hold(
-        _ role: String, _ request: AdminRequest, _ receive: @escaping @Sendable (AdminEvent) -> Void,
-        _ group: MultiThreadedEventLoopGroup, _ pools: StorePools
+        _ role: String, _ request: AdminRequest, _ bundles: [any BundleOpener],
+        _ receive: @escaping @Sendable (AdminEvent) -> Void, _ group: MultiThreadedEventLoopGroup, _ pools: StorePools
     ) async throws -> Int {
         var logger = Logger(label: "amargo") { _ in StreamLogHandler.standardError(label: "amargo") }
         logger.logLevel = .warning
@@ -108,7 +126,7 @@ struct StoreDoor {
         let server = AdminServer(administration, group: group, logger: logger)
         await server.start()
         let code = Code()
-        await administration.perform(request) { event in
+        await administration.perform(request, BundleSupply(bundles)) { event in
             if event.kind == "end" { code.set(Int(event.number("code"))) } else { receive(event) }
         }
         await server.stop()
