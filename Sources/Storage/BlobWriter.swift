@@ -53,6 +53,9 @@ package struct BlobWriter: ~Copyable {
     static func linking(
         _ descriptor: CInt, of digest: Digest, number: UInt64, in root: StoreRoot, lease: WriteLease?
     ) throws -> BlobWriter? {
+        // Another owner could make it writable again, whatever this one does.
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_uid == geteuid() else { return nil }
         let path = StoreLayout.partial(digest, number)
         guard try root.link(descriptor: descriptor, to: path) else { return nil }
         var writer: BlobWriter

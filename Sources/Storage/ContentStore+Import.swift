@@ -52,10 +52,12 @@ package struct IncomingImage: Sendable {
 extension ContentStore {
     /// Whether content can be had here: known, and on the disk with the size that it should have. Blocks.
     package func isThere(_ digest: Digest) -> Bool {
-        guard self.catalog.contains(digest) else { return false }
-        switch self.openNow(digest) {
-        case .success: return true
-        case .failure: return false
+        guard let content = self.catalog.content(digest) else { return false }
+        do {
+            guard let file = try self.root.status(of: StoreLayout.blob(digest)) else { return false }
+            return file.isRegular && file.size == content.size
+        } catch {
+            return false  // what cannot be looked at is brought again, and fails where it says why
         }
     }
 
