@@ -93,15 +93,15 @@ let package = Package(
             name: "PullThroughTests", dependencies: ["OCI", "Storage", "Upstream", "PullThrough", "TestSupport"] + nio,
             swiftSettings: settings),
         .testTarget(
-            name: "ArchiveTests", dependencies: ["OCI", "Storage", "Archive", "TestSupport", logging] + nio,
-            swiftSettings: settings),
-        .testTarget(
             name: "RegistryTests",
             dependencies: ["OCI", "Storage", "Upstream", "PullThrough", "Registry", "TestSupport", logging, lifecycle] + nio,
             swiftSettings: settings),
         .testTarget(
             name: "MaintenanceTests",
             dependencies: ["OCI", "Storage", "Maintenance", "TestSupport", logging, lifecycle] + nio, swiftSettings: settings),
+        .testTarget(
+            name: "ArchiveTests", dependencies: ["OCI", "Storage", "Archive", "TestSupport", logging] + nio,
+            swiftSettings: settings),
         .testTarget(
             name: "AmargoTests",
             dependencies: [

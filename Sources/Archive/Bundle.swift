@@ -19,7 +19,7 @@ package final class Bundle: Sendable {
     let index: LayoutDocument
     private let source: any BundleSource
     /// Hex of the receipt that it was made for, if it is a delta.
-    package var delta: String? { self.index.annotations[LayoutAnnotation.delta] }
+    package var delta: String? { self.index.annotations[BundleIndex.deltaAnnotation] }
 
     /// Looks at a bundle. Blocks; what comes packed or through a pipe is read to its end first, into the spool.
     ///

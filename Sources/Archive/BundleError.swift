@@ -1,18 +1,30 @@
 import OCI
 
-/// Why a bundle, or an image of it, was not taken.
+/// Why a bundle cannot be read or written; the message is a whole sentence for people.
 package struct BundleError: Error, Hashable, Sendable, CustomStringConvertible {
     package enum Code: Sendable {
-        /// Something about it is odd: nothing of the whole bundle is believed.
-        case refused
+        /// A document or file of a bundle is not what the format says.
+        case malformed
+        /// It is an image layout, but not one that Amargo wrote.
+        case foreign
+        /// What was to be exported is not there, or not complete.
+        case incomplete
+        /// A stored blob was taken away while it was exported.
+        case vanished
         /// Content is not what its name says.
         case damaged
+        /// The place to write to cannot be used as it is.
+        case unusable
+        /// There is no room, or the file system takes no file of that size.
+        case full
+        case io
+        case interrupted
+        /// Something about a bundle is odd: nothing of all of it is believed.
+        case refused
         /// It cannot be opened or read.
         case unreadable
         /// What an image is to be called is not known.
         case unnamed
-        /// There is no room for it.
-        case full
     }
 
     package let code: Code
@@ -27,7 +39,6 @@ package struct BundleError: Error, Hashable, Sendable, CustomStringConvertible {
 
     /// A name from an archive, so that it can be shown.
     static func show(_ name: some Sequence<UInt8>) -> String {
-        let text = String(decoding: Array(name.prefix(160)), as: UTF8.self)
-        return JSONText.quoted(text)
+        JSONText.quoted(String(decoding: Array(name.prefix(160)), as: UTF8.self))
     }
 }

@@ -45,14 +45,14 @@ struct BundleRoot: Sendable {
     init(_ entry: LayoutDocument.Entry, _ naming: BundleNaming) throws {
         self.entry = entry
         let notes = entry.annotations
-        self.at = max(0, notes[LayoutAnnotation.time].flatMap { Int64($0) } ?? 0)
-        self.platforms = notes[LayoutAnnotation.platforms].map { Set($0.split(separator: ",").map(String.init)) }
+        self.at = max(0, notes[BundleEntry.Annotation.at].flatMap { Int64($0) } ?? 0)
+        self.platforms = notes[BundleEntry.Annotation.platforms].map { Set($0.split(separator: ",").map(String.init)) }
         do {
-            if let text = notes[LayoutAnnotation.repository] {
+            if let text = notes[BundleEntry.Annotation.repository] {
                 let named = try QualifiedRepository(parsing: text)
                 self.repository = naming.repository(named.namespace, named.name)
             }
-            guard let text = notes[LayoutAnnotation.containerdName] ?? notes[LayoutAnnotation.refName] else { return }
+            guard let text = notes[BundleEntry.Annotation.containerdName] ?? notes[BundleEntry.Annotation.refName] else { return }
             guard text.contains("/") || text.contains(":") || text.contains("@") else {
                 self.tag = try Tag(parsing: text)
                 return

@@ -22,7 +22,8 @@ struct DockerArchive: BundleSource {
             pieces[digest] = BundlePiece(manifest)
             let start = "{\"mediaType\":\"\(MediaType.dockerManifest)\",\"digest\":\"\(digest)\",\"size\":\(manifest.count)"
             for name in image.names {
-                descriptors.append("\(start),\"annotations\":{\"\(LayoutAnnotation.containerdName)\":\(JSONText.quoted(name))}}")
+                descriptors.append(
+                    "\(start),\"annotations\":{\"\(BundleEntry.Annotation.containerdName)\":\(JSONText.quoted(name))}}")
             }
             if image.names.isEmpty { descriptors.append("\(start)}") }
         }

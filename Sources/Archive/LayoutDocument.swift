@@ -86,13 +86,3 @@ struct LayoutDocument: Sendable {
         try reader.skipValue()
     }
 }
-
-/// The annotations that carry names.
-enum LayoutAnnotation {
-    static let refName = "org.opencontainers.image.ref.name"
-    static let containerdName = "io.containerd.image.name"
-    static let repository = "dev.amargo.repository"
-    static let time = "dev.amargo.at"
-    static let platforms = "dev.amargo.platforms"
-    static let delta = "dev.amargo.delta"
-}

@@ -181,10 +181,10 @@ package enum Limits {
 
     /// What a bundle may be that somebody brings.
     package enum Bundles {
-        /// Members of an archive.
+        /// Members of an archive, or files of a folder.
         package static let members = 100_000
         /// Bytes of a document that describes a bundle, such as its `index.json`.
-        package static let document = 4 << 20
+        package static let document = Documents.manifest
         /// Bytes of a member's name. A blob's has at most 141.
         package static let name = 256
         /// Bytes of a header that extends another: PAX records, or a long name.
