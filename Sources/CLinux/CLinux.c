@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -125,6 +126,16 @@ int clinux_duplicate(int descriptor) { return fcntl(descriptor, F_DUPFD_CLOEXEC,
 void clinux_block(int descriptor) {
     int flags = fcntl(descriptor, F_GETFL);
     if (flags >= 0) fcntl(descriptor, F_SETFL, flags & ~O_NONBLOCK);
+}
+
+int clinux_watch(const char *folder) {
+    int descriptor = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    if (descriptor < 0) return -1;
+    if (inotify_add_watch(descriptor, folder, IN_CLOSE_WRITE | IN_MOVED_TO | IN_ONLYDIR) >= 0) return descriptor;
+    int saved = errno;
+    close(descriptor);
+    errno = saved;
+    return -1;
 }
 
 int clinux_punch_hole(int descriptor, int64_t offset, int64_t count) {

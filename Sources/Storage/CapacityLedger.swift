@@ -223,6 +223,12 @@ package struct Reservation: ~Copyable, Sendable {
         self.bytes += more
     }
 
+    /// Sets so many bytes more aside, no more than that. Blocks, as `reserve` does.
+    package mutating func add(_ bytes: Int64) throws {
+        try self.ledger.take(bytes, for: self.namespace)
+        self.bytes += bytes
+    }
+
     /// Gives a part back: that much of the content is stored, and counts as such.
     package mutating func release(_ bytes: Int64) {
         let part = min(CapacityLedger.footprint(bytes), self.bytes)

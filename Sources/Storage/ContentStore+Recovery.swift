@@ -194,7 +194,10 @@ extension ContentStore {
                 continue
             }
             let path = StoreLayout.spoolEntry(entry)
-            if let status = try self.root.status(of: path), status.isRegular, status.size >= PartialTable.minimumSize {
+            // What has another name is somebody's file that was about to be linked: never to be written to.
+            if let status = try self.root.status(of: path), status.isRegular, status.size >= PartialTable.minimumSize,
+                status.linkCount == 1
+            {
                 let surplus = self.partials.insert(.init(path: path, size: status.size), for: entry.digest)
                 if let surplus { try self.root.remove(surplus.path) }
             } else {

@@ -1,3 +1,4 @@
+import Archive
 import Glibc
 import Logging
 import Maintenance
@@ -49,8 +50,11 @@ struct ServiceGraph {
                 self.settings.storeConfiguration, role: "serve", pools: pools, loop: group.next(), openFiles: budget.openBlobs,
                 logger: self.logger, now: wallClock)
         }
-        let administration = AdminServer(
-            StoreAdministration(store: store, role: "serve", version: UserAgent.version), group: group, logger: self.logger)
+        let commands = StoreAdministration(store: store, role: "serve", version: UserAgent.version)
+        let administration = AdminServer(commands, group: group, logger: self.logger)
+        let watches = try self.settings.watchedFolder.map { folder in
+            [ImportWatch(folder, commands, ImportOptions(naming: try self.settings.bundleNaming()), logger: self.logger)]
+        }
         let bindings = self.settings.repositories.map { repository in
             self.binding(repository, self.upstreams[repository.name], group: group, budget)
         }
@@ -74,9 +78,8 @@ struct ServiceGraph {
 
         // Shut down from the last to the first: answers end before downloads, downloads before the store.
         var group = ServiceGroupConfiguration(
-            services: [
-                StoreUpkeep(store: store), Scrub(store: store, logger: self.logger), administration, downloads,
-                ImpatientStop(server: server), server,
+            services: [StoreUpkeep(store: store), Scrub(store: store, logger: self.logger), administration] + (watches ?? []) + [
+                downloads, ImpatientStop(server: server), server,
             ],
             gracefulShutdownSignals: [.sigterm, .sigint, .sighup],
             cancellationSignals: [.sigquit], logger: self.logger)

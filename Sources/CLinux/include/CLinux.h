@@ -83,3 +83,7 @@ int clinux_duplicate(int descriptor);
 
 /// Makes reading from a descriptor wait for what comes.
 void clinux_block(int descriptor);
+
+/// A descriptor from which the names can be read of what is closed after writing in a folder, or renamed into it: inotify(7). Reading
+/// does not wait.
+int clinux_watch(const char *folder);

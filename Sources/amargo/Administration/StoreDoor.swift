@@ -41,6 +41,8 @@ struct StoreDoor {
                     throw Self.silent(root)
                 } catch AdminClient.Failure.ended where ContinuousClock.now < deadline {
                     // Its holder is stopping; the store is free in a moment.
+                } catch AdminClient.Failure.ended {
+                    throw StorageError(.inUse, "the process that held the store has ended before this was done; run it again")
                 }
             }
             do {

@@ -111,7 +111,7 @@ final class ImportRoom: Sendable {
             var held = try store.capacity.reserve(0, for: namespace)
             // In steps: what is larger than half a cap at once is refused without making room.
             let step = store.configuration.maxSize > 0 ? max(1, store.configuration.maxSize / 4) : total
-            while held.bytes < total { try held.extend(to: min(total, held.bytes + step)) }
+            while held.bytes < total { try held.add(min(step, total - held.bytes)) }
             var kept: Reservation? = consume held
             self.reservation.withLock { $0 = kept.take() }
         } catch let error as StorageError where error.code == .full {
@@ -133,14 +133,15 @@ final class ImportRoom: Sendable {
         guard cap > 0 else { return }
         let pinned = store.pinned()
         let more = needed.reduce(Int64(0)) { pinned.digests.contains($1.key) ? $0 : $0 + ContentStore.allocated($1.value) }
-        guard more > cap - pinned.bytes else { return }
+        let overhead = store.capacity.usedBytes - store.catalog.total.allocated
+        guard more > cap - overhead - pinned.bytes else { return }
         let way =
             pinned.bytes > 0
             ? "raise store.maxSize, or take pins back with amargo unpin" : "raise store.maxSize, or import fewer images"
         throw BundleError(
             .full,
             "\(bundle.input.name): its images take \(more) bytes (\(new.values.reduce(0, +)) of content that is not stored yet), and with the "
-                + "\(pinned.bytes) that are pinned already they would pass store.maxSize (\(cap) bytes); nothing was stored; \(way)"
+                + "\(pinned.bytes) that are pinned already and \(overhead) for the store itself they would pass store.maxSize (\(cap) bytes); nothing was stored; \(way)"
         )
     }
 }

@@ -46,6 +46,9 @@ struct SplitBundle {
         return parts
     }
 
+    /// The parts that a list names.
+    static func partNames(_ list: String) throws -> [String] { try Self.read(list, base: String(list.dropLast(7))).parts }
+
     private static func suffix(_ number: Int) -> String {
         let text = String(number)
         return String(repeating: "0", count: max(0, 3 - text.count)) + text

@@ -66,11 +66,10 @@ struct BundleRoot: Sendable {
     }
 
     /// A tag by which older tools attach something to another image: `sha256-HEX.sig`.
-    var isAttachedByTag: Bool {
+    var subjectOfTag: Digest? {
         guard let text = self.tag?.description, let dash = text.firstIndex(of: "-"),
             let algorithm = Digest.Algorithm(rawValue: String(text[..<dash]))
-        else { return false }
-        let hex = text[text.index(after: dash)...].prefix { $0 != "." }
-        return Digest(algorithm, hex: Array(hex.utf8)) != nil
+        else { return nil }
+        return Digest(algorithm, hex: Array(text[text.index(after: dash)...].prefix { $0 != "." }.utf8))
     }
 }

@@ -27,7 +27,7 @@ package struct BundlePlan: Sendable {
         var subjects: [Digest?] = []
         for root in roots { subjects.append(try walk.subject(of: root)) }
         try Self.settle(&roots, subjects, naming, bundle.input.name, unnamed)
-        try self.gather(roots, subjects, walk)
+        try self.gather(roots, subjects, walk, bundle.input.name)
     }
 
     /// What becomes of an image that nobody gives a name.
@@ -44,13 +44,14 @@ package struct BundlePlan: Sendable {
         _ roots: inout [BundleRoot], _ subjects: [Digest?], _ naming: BundleNaming, _ bundle: String, _ unnamed: Unnamed
     ) throws {
         // What is attached goes where it is attached to.
-        for _ in roots.indices.prefix(Limits.Bundles.depth) {
+        for _ in 0..<Limits.Bundles.depth {
+            let known = Dictionary(roots.map { ($0.entry.digest, $0.repository) }) { $0 ?? $1 }
             for (index, subject) in subjects.enumerated() where roots[index].repository == nil {
                 guard let subject else { continue }
-                roots[index].repository = roots.first { $0.entry.digest == subject }?.repository
+                roots[index].repository = known[subject] ?? nil
             }
         }
-        let primary = roots.indices.filter { subjects[$0] == nil && !roots[$0].isAttachedByTag }
+        let primary = roots.indices.filter { subjects[$0] == nil && roots[$0].subjectOfTag == nil }
         if let replacement = naming.replacement {
             try Self.rename(&roots, primary, to: replacement, naming, bundle)
         }
@@ -97,30 +98,40 @@ package struct BundlePlan: Sendable {
 
     // MARK: - Content
 
-    private mutating func gather(_ roots: [BundleRoot], _ subjects: [Digest?], _ walk: BundleWalk) throws {
+    private mutating func gather(_ roots: [BundleRoot], _ subjects: [Digest?], _ walk: BundleWalk, _ bundle: String) throws {
         struct Key: Hashable {
             let repository: QualifiedRepository
             let digest: Digest
         }
+        struct FullName: Hashable {
+            let repository: QualifiedRepository
+            let tag: Tag
+        }
+        var named: [FullName: Digest] = [:]
         var places: [Key: Int] = [:]
         var attachments: [BundleImage] = []
         for (root, subject) in zip(roots, subjects) {
             guard let repository = root.repository else { continue }
             let name = root.tag.map { IncomingImage.Name(tag: $0, digest: root.entry.digest, at: root.at) }
-            let key = Key(repository: repository, digest: root.entry.digest)
-            if let place = places[key], !root.isAttachedByTag {
-                if let name, !self.images[place].names.contains(where: { $0.tag == name.tag }) {
-                    self.images[place].names.append(name)
+            if let tag = root.tag {
+                let other = named.updateValue(root.entry.digest, forKey: FullName(repository: repository, tag: tag))
+                guard other == nil || other == root.entry.digest else {
+                    throw BundleError(.refused, "\(bundle): it has two images by the name \(repository):\(tag)")
                 }
+                if other != nil { continue }
+            }
+            let key = Key(repository: repository, digest: root.entry.digest)
+            if let place = places[key], root.subjectOfTag == nil {
+                if let name { self.images[place].names.append(name) }
                 continue
             }
             let findings = try walk.findings(for: root)
-            let isAttachment = subject != nil || root.isAttachedByTag
+            let isAttachment = subject != nil || root.subjectOfTag != nil
             let image = BundleImage(
                 digest: root.entry.digest, repository: repository, names: [name].compactMap { $0 },
                 manifests: findings.manifests, blobs: findings.blobs, missing: findings.missing,
                 platforms: findings.platforms, absentPlatforms: findings.absentPlatforms, isAttachment: isAttachment,
-                subject: subject)
+                subject: subject, attachedTo: subject ?? root.subjectOfTag)
             if isAttachment {
                 attachments.append(image)
             } else {

@@ -32,7 +32,9 @@ struct TarHeader {
         func field(_ start: Int, _ count: Int) -> UnsafeRawBufferPointer {
             UnsafeRawBufferPointer(rebasing: block[start..<start + count])
         }
-        guard try Self.number(field(148, 8), "checksum") == Self.checksum(of: block) else {
+        // Whatever cannot be one is no checksum: the block is no header.
+        let checksum = try? Self.number(field(148, 8), "checksum")
+        guard checksum == Self.checksum(of: block) else {
             throw BundleError(.refused, "it is no tar archive, or a damaged one: a header's checksum is wrong")
         }
         var name = try Self.text(field(0, 100), "name")
@@ -83,8 +85,9 @@ struct TarHeader {
 
     /// The sum of all bytes, those of the sum itself counted as spaces.
     private static func checksum(of block: UnsafeRawBufferPointer) -> Int64 {
-        var sum: Int64 = 0
-        for (index, byte) in block.enumerated() { sum += (148..<156).contains(index) ? 0x20 : Int64(byte) }
+        var sum: Int64 = 8 * 0x20
+        for byte in block { sum &+= Int64(byte) }
+        for byte in block[148..<156] { sum &-= Int64(byte) }
         return sum
     }
 

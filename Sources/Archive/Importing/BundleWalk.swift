@@ -29,6 +29,10 @@ final class BundleWalk {
     private var known: [Digest: Known] = [:]
     /// Sizes of what is there, in the bundle or on the shelf; nil for what is in neither.
     private var sizes: [Digest: Int64?] = [:]
+    /// What was found for a root, so that a hundred names of one image cost what one does.
+    private var found: [Digest: (chosen: Set<String>?, findings: Findings)] = [:]
+    /// References that were followed.
+    private var references = 0
 
     init(_ bundle: Bundle, _ shelf: any BundleShelf) {
         self.bundle = bundle
@@ -51,8 +55,10 @@ final class BundleWalk {
     }
 
     func findings(for root: BundleRoot) throws -> Findings {
+        if let known = self.found[root.entry.digest], known.chosen == root.platforms { return known.findings }
         var findings = Findings()
         try self.visit(root.entry.digest, root.entry.size, root.entry.mediaType, root.platforms, depth: 0, &findings)
+        self.found[root.entry.digest] = (root.platforms, findings)
         return findings
     }
 
@@ -69,6 +75,11 @@ final class BundleWalk {
         }
         var stored = 0
         var images = 0
+        self.references += known.manifest.facts.children.count
+        guard self.references <= Limits.Bundles.references else {
+            throw BundleError(
+                .refused, "\(self.bundle.input.name): its images name more than \(Limits.Bundles.references) pieces of content")
+        }
         for edge in known.manifest.facts.children {
             if edge.role == .manifest {
                 images += 1
@@ -104,6 +115,9 @@ final class BundleWalk {
             self.sizes[digest] = .some(found)
         }
         guard let found else { return false }
+        guard found <= Limits.Bundles.blob else {
+            throw BundleError(.refused, "\(self.bundle.input.name): \(digest) has \(found) bytes, more than any layer")
+        }
         guard found == size else {
             throw BundleError(
                 .refused, "\(self.bundle.input.name): \(digest) has \(found) bytes, and what needs it says \(size)")

@@ -62,11 +62,20 @@ package final class ImageImporter: Sendable {
         let plan = try BundlePlan(bundle, shelf: StoreShelf(store: self.store), naming: self.options.naming)
         for note in plan.notes { self.report(.note("\(input.name): \(note)")) }
         var images: [BundleImage] = []
+        var older: Set<Digest> = []
+        var taken: Set<Digest> = []
         for image in plan.images {
-            if let (outcome, faults) = self.verdict(on: image, among: images) {
+            if let (outcome, faults) = self.verdict(on: image, taken, older) {
+                if outcome == .older { older.insert(image.digest) }
                 self.end(image, outcome, faults: faults, bundle, &tally)
             } else {
-                images.append(self.withoutOlderNames(image))
+                let kept = self.withoutOlderNames(image)
+                for name in image.names where !kept.names.contains(where: { $0.tag == name.tag }) {
+                    let title = "\(image.repository):\(name.tag)"
+                    self.report(.note("\(title) stays as it is: what the store has by that name is newer than the bundle"))
+                }
+                images.append(kept)
+                taken.insert(image.digest)
             }
         }
         let room = try ImportRoom(for: images, bundle, self.store, self.options)
@@ -78,10 +87,13 @@ package final class ImageImporter: Sendable {
     }
 
     /// Why an image is not to be stored; nil when it is.
-    private func verdict(on image: BundleImage, among images: [BundleImage]) -> (ImportedImage.Outcome, [Digest])? {
+    private func verdict(
+        on image: BundleImage, _ taken: Set<Digest>, _ older: Set<Digest>
+    ) -> (ImportedImage.Outcome, [Digest])? {
+        if let target = image.attachedTo, older.contains(target), !self.store.catalog.contains(target) { return (.older, []) }
         if !image.missing.isEmpty { return (.incomplete, image.missing) }
         // What belongs to an image that does not come has nothing to do here.
-        if let subject = image.subject, !images.contains(where: { $0.digest == subject }), !self.store.catalog.contains(subject) {
+        if let subject = image.subject, !taken.contains(subject), !self.store.catalog.contains(subject) {
             return (.incomplete, [subject])
         }
         if !image.names.isEmpty, self.withoutOlderNames(image).names.isEmpty { return (.older, []) }
@@ -128,7 +140,8 @@ package final class ImageImporter: Sendable {
         var unchanged: Set<Int> = []
         try withExtendedLifetime(leases) {
             if let failure = placing.failure {
-                try self.giveUp(placing.placed)
+                // What is stored already is not stored again the next time.
+                if !(failure is CancellationError) { try self.giveUp(placing.placed) }
                 throw failure
             }
             var incoming: [IncomingImage] = []

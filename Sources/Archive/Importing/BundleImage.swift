@@ -19,6 +19,8 @@ package struct BundleImage: Sendable {
     /// Whether it is only there for another image: a signature, an attestation.
     package let isAttachment: Bool
     package let subject: Digest?
+    /// What it is attached to, by its own word or by its tag.
+    package let attachedTo: Digest?
 
     /// For people.
     package var title: String {

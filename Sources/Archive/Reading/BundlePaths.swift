@@ -35,6 +35,24 @@ package final class BundlePaths: BundleOpener {
         return bundles
     }
 
+    /// Whether a path is of a split bundle that is not complete yet: its list, or a part that the list names, is still to come.
+    package static func isWaitingForParts(_ path: String) throws -> Bool {
+        guard let dot = path.lastIndex(of: ".") else { return false }
+        let suffix = path[path.index(after: dot)...]
+        let isPart = suffix.utf8.count >= 3 && suffix.utf8.allSatisfy { (0x30...0x39).contains($0) }
+        guard isPart || suffix == "sha256" else { return false }
+        let list = "\(path[..<dot]).sha256"
+        guard access(list, F_OK) == 0 else { return access("\(path[..<dot]).001", F_OK) == 0 }
+        return try SplitBundle.partNames(list).contains { access($0, F_OK) != 0 }
+    }
+
+    /// Every file that belongs to it.
+    package var files: [String] {
+        guard !self.input.checksums.isEmpty else { return self.input.parts.isEmpty ? [self.input.name] : self.input.parts }
+        let list = "\(self.input.name).sha256"
+        return self.input.parts + (access(list, F_OK) == 0 ? [list] : [])
+    }
+
     private static func open(_ split: SplitBundle) throws -> BundlePaths {
         var descriptors: [CInt] = []
         do {
