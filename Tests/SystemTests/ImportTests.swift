@@ -44,7 +44,10 @@ extension SystemTests {
                 try await Self.skopeo(["--all", "oci:\(folder.path):v1", "oci-archive:\(work)/a.tar:docker.io/library/a:1"])
                 try await Self.skopeo(["--all", "oci:\(folder.path):v1", "oci:\(work)/b:docker.io/library/b:1"])
                 try await Self.skopeo(["oci:\(folder.path):v1", "docker-archive:\(work)/c.tar:docker.io/library/c:1"])
-                try await Command(.umoci, ["tag", "--image", "\(folder.path):v1", "v2"]).run()
+                // umoci takes no index for an image.
+                let single = try await lab.images.image(printing: Self.line, as: .oci)
+                let bare = try Self.layout(single, "v1", in: try lab.newFolder("bare"))
+                try await Command(.umoci, ["tag", "--image", "\(bare.path):v1", "v2"]).run()
                 try await Self.podman(["load", "-i", "\(work)/c.tar"], work)
                 try await Self.podman(["save", "--format", "oci-archive", "-o", "\(work)/d.tar", "docker.io/library/c:1"], work)
 
@@ -52,7 +55,7 @@ extension SystemTests {
                 settings.isOffline = true
                 for (arguments, name) in [
                     (["\(work)/a.tar"], "docker.io/library/a:1"), (["\(work)/b"], "docker.io/library/b:1"),
-                    (["\(work)/c.tar"], "docker.io/library/c:1"), (["--as", "d", folder.path], "docker.io/library/d:v1, :v2"),
+                    (["\(work)/c.tar"], "docker.io/library/c:1"), (["--as", "d", bare.path], "docker.io/library/d:v1, :v2"),
                     (["--as", "e:1", "\(work)/d.tar"], "docker.io/library/e:1"),
                 ] {
                     let result = try await Self.amargo(["import"] + arguments, settings.store)
@@ -87,7 +90,7 @@ extension SystemTests {
         @Test("what dockerd saves is imported beside the server, and dockerd pulls it back", SystemTests.needsRoot)
         func dockerSave() async throws {
             try await Lab.run { lab in
-                let image = try await lab.images.image(printing: Self.line, as: .docker)
+                let image = try await lab.images.image(printing: Self.line, as: .oci)
                 let folder = try Self.layout(image, "v1", in: try lab.newFolder("layout"))
                 let work = try lab.newFolder("work").path
                 try await Self.skopeo(["oci:\(folder.path):v1", "docker-archive:\(work)/in.tar:app:1"])

@@ -125,7 +125,7 @@ def _round(rng, report, binary, oracle, store, bundle):
         server = Server(binary, report.folder, store, "http://127.0.0.1:9")
     problems, kills = [], 0
     # About how long it takes, so that kills fall everywhere; most of a short import is making the store.
-    longest = 0.4 + bundle.bytes / 100e6
+    longest = 0.12 + bundle.bytes / 300e6
     for _ in range(rng.randint(1, 3)):
         if server:
             try:

@@ -26,12 +26,11 @@ struct StoreDoor {
         _ request: AdminRequest, role: String, bundles: [any BundleOpener] = [],
         receive: @escaping @Sendable (AdminEvent) -> Void
     ) async throws -> Int {
-        // What comes in needs a place, and may be the first to.
-        if !bundles.isEmpty, try self.isStoreMissing() { return try await self.hold(role, request, bundles, receive) }
-        let root = try self.existingRoot()
         let deadline = ContinuousClock.now + .seconds(Self.patience)
         while true {
-            if let client = try AdminClient(to: root) {
+            // What comes in needs a place, and may be the first to.
+            let root = try bundles.isEmpty ? self.existingRoot() : self.rootIfThere()
+            if let root, let client = try AdminClient(to: root) {
                 do {
                     return try await Self.onThread {
                         _ = try client.hello(patience: Self.patience)
@@ -49,7 +48,7 @@ struct StoreDoor {
                 return try await self.hold(role, request, bundles, receive)
             } catch let error as StorageError where error.code == .inUse {
                 // Somebody who has just begun, or is about to end.
-                guard ContinuousClock.now < deadline else { throw Self.silent(root) }
+                guard ContinuousClock.now < deadline else { throw root.map { Self.silent($0) } ?? error }
                 try await Task.sleep(for: .milliseconds(50))
             }
         }
@@ -85,12 +84,12 @@ struct StoreDoor {
         }
     }
 
-    /// Whether there is no folder yet, or an empty one.
-    private func isStoreMissing() throws -> Bool {
+    /// The store's folder, if there is one: whether it is a store, or may become one, is found out by opening it.
+    private func rootIfThere() throws -> StoreRoot? {
         do {
-            return try StoreRoot(folder: self.settings.storePath).entries(of: nil).allSatisfy { $0 == "lost+found" }
+            return try StoreRoot(folder: self.settings.storePath)
         } catch let error as StorageError where error.code == .notFound {
-            return true
+            return nil
         }
     }
 
