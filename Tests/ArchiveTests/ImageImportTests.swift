@@ -138,6 +138,7 @@ struct ImageImportTests {
                 #expect(outcome.lines == ["docker.io/library/broken:1 incomplete", "docker.io/library/app:1 imported"])
                 #expect(outcome.images[0].faults.map(\.description) == [broken.layers[1]])
                 #expect(outcome.tally.exitCode == 1)
+                #expect(outcome.notes.first?.contains("is a delta") == true)
                 // Nothing of it is left, not even what the bundle had.
                 for digest in [broken.manifest.digest, broken.config, broken.layers[0]] {
                     let isThere = store.catalog.contains(try Self.digest(digest))

@@ -78,6 +78,13 @@ package final class ImageImporter: Sendable {
                 taken.insert(image.digest)
             }
         }
+        if bundle.delta != nil, tally.failed > 0 {
+            self.report(
+                .note(
+                    "\(input.name) is a delta: it has only what a receipt does not list, and this store has lost some of that, or is another "
+                        + "one than the receipt's; bring a receipt of this store for the next export, or a bundle made without --since"
+                ))
+        }
         let room = try ImportRoom(for: images, bundle, self.store, self.options)
         guard self.options.purpose == .store else {
             for image in images { self.end(image, .planned, newBytes: self.newBytes(of: image), bundle, &tally) }
