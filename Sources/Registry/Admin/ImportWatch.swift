@@ -35,6 +35,9 @@ package final class ImportWatch: Service {
             var isAnnounced = false
             while !Task.isCancelled {
                 do {
+                    guard !self.administration.store.isReadOnly else {
+                        throw StorageError(.readOnly, "nothing is taken in from \(self.folder): the store is read-only")
+                    }
                     let watch = try FolderWatch(self.folder)
                     self.logger.notice("Bundles are taken in from \(self.folder)")
                     try await self.follow(watch)
