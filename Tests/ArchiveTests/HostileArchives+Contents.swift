@@ -14,31 +14,23 @@ extension HostileArchives {
                 magic + [UInt8](repeating: 1, count: 1000)
             }
         } + [
-            Self.archive("gzip: cut off", "cut off") { Array(try Self.gzip(LayoutText.simple().archive).dropLast(100)) },
+            Self.archive("gzip: cut off", "cut off") { Array(GzipText.stored(LayoutText.simple().archive).dropLast(100)) },
             Self.archive("gzip: damaged", "damaged") {
-                var bytes = try Self.gzip(LayoutText.simple().archive)
+                var bytes = GzipText.stored(LayoutText.simple().archive)
                 for index in 2000..<2100 { bytes[index] ^= 0x55 }
                 return bytes
             },
             Self.archive("gzip: header alone", "cut off") { [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3] },
             Self.archive("gzip: something behind", "behind its gzip data") {
-                try Self.gzip(LayoutText.simple().archive) + Array("evil".utf8)
+                GzipText.stored(LayoutText.simple().archive) + Array("evil".utf8)
             },
-            Self.archive("gzip: twice", "packed once more") { try Self.gzip(try Self.gzip(LayoutText.simple().archive)) },
-            Self.archive("gzip: xz within", "packed once more") { try Self.gzip([0xFD, 0x37, 0x7A, 0x58, 0x5A, 0, 1, 2, 3]) },
-            Self.archive("gzip: a bomb", "more than 100 times") { try Self.gzip([UInt8](repeating: 0, count: 64 << 20)) },
+            Self.archive("gzip: twice", "packed once more") { GzipText.stored(GzipText.stored(LayoutText.simple().archive)) },
+            Self.archive("gzip: xz within", "packed once more") { GzipText.stored([0xFD, 0x37, 0x7A, 0x58, 0x5A, 0, 1, 2, 3]) },
+            Self.archive("gzip: a bomb", "more than 100 times") { try GzipText.packed([UInt8](repeating: 0, count: 64 << 20)) },
             Self.archive("gzip: of something else", "no tar archive") {
-                try Self.gzip(Array(String(repeating: "text\n", count: 200).utf8))
+                GzipText.stored(Array(String(repeating: "text\n", count: 200).utf8))
             },
         ]
-    }
-
-    static func gzip(_ bytes: [UInt8]) throws -> [UInt8] {
-        let folder = try TemporaryDirectory()
-        try Disk.write(bytes, to: folder.path("file"))
-        let (status, output) = try ShellCommand.run(["gzip", "-c", folder.path("file")])
-        guard status == 0 else { throw TestSupportError(.system, "gzip failed") }
-        return output
     }
 
     static var documents: [HostileArchive] {

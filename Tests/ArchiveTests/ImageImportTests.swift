@@ -32,7 +32,7 @@ struct ImageImportTests {
                 let path = lab.folder.path("bundle")
                 switch form {
                 case "archive": try Disk.write(layout.archive, to: path)
-                case "gzip": try Disk.write(try HostileArchives.gzip(layout.archive), to: path)
+                case "gzip": try Disk.write(GzipText.stored(layout.archive), to: path)
                 case "folder": try layout.write(toFolder: path)
                 case "PAX":
                     var tar = TarText()
@@ -92,7 +92,7 @@ struct ImageImportTests {
     @Test("a pipe is read to its end and imported like a file, packed or not", arguments: [true, false])
     func pipe(_ isPacked: Bool) async throws {
         let archive = LayoutText.simple().archive
-        let bytes = isPacked ? try HostileArchives.gzip(archive) : archive
+        let bytes = isPacked ? GzipText.stored(archive) : archive
         try await ImportLab.run { lab in
             try await lab.withStore { store in
                 let path = lab.folder.path("fifo")

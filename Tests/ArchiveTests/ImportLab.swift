@@ -1,4 +1,5 @@
 import Archive
+import Foundation
 import Logging
 import NIOCore
 import NIOPosix
@@ -121,8 +122,12 @@ final class ImportLab: Sendable {
     }
 
     /// Names of all files below the test's folder, the store's own among them.
+    ///
+    /// Without another program: a child that is being started holds the locks of other tests' stores for a moment.
     func files() throws -> [String] {
-        let (_, output) = try ShellCommand.run(["find", self.folder.path, "-type", "f", "-o", "-type", "l"])
-        return String(decoding: output, as: UTF8.self).split(separator: "\n").map(String.init).sorted()
+        guard let files = FileManager.default.enumerator(atPath: self.folder.path) else {
+            throw TestSupportError(.system, "cannot list \(self.folder.path)")
+        }
+        return files.compactMap { $0 as? String }.sorted()
     }
 }

@@ -13,6 +13,7 @@ import report
 import rows_absent
 import rows_crowd
 import rows_images
+import rows_import
 import rows_process
 import rows_requests
 import rows_stored
@@ -21,7 +22,8 @@ from processes import NotMeasured, Process, allow_many_descriptors
 from report import say
 from servers import versions
 
-ROWS = [*rows_stored.ROWS, *rows_requests.ROWS, *rows_absent.ROWS, *rows_images.ROWS, *rows_process.ROWS, *rows_crowd.ROWS]
+ROWS = [*rows_stored.ROWS, *rows_requests.ROWS, *rows_absent.ROWS, *rows_images.ROWS, *rows_process.ROWS, *rows_crowd.ROWS,
+        *rows_import.ROWS]
 _WRONG_USAGE, _NOT_MEASURED = 2, 3  # argparse, too, ends with 2
 
 
