@@ -61,7 +61,7 @@ let package = Package(
             name: "PullThrough",
             dependencies: ["OCI", "Storage", "Upstream", logging, lifecycle, collections] + nio,
             swiftSettings: settings),
-        .target(name: "Archive", dependencies: ["OCI", "Storage"], swiftSettings: settings),
+        .target(name: "Archive", dependencies: ["OCI", "Storage", "CZlib", "CLinux"], swiftSettings: settings),
         .target(
             name: "Maintenance", dependencies: ["OCI", "Storage", logging, lifecycle] + nio, swiftSettings: settings),
         // Level 3

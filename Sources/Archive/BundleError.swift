@@ -1,3 +1,5 @@
+import OCI
+
 /// Why a bundle cannot be read or written; the message is a whole sentence for people.
 package struct BundleError: Error, Hashable, Sendable, CustomStringConvertible {
     package enum Code: Sendable {
@@ -9,7 +11,7 @@ package struct BundleError: Error, Hashable, Sendable, CustomStringConvertible {
         case incomplete
         /// A stored blob was taken away while it was exported.
         case vanished
-        /// A stored blob is not what its name says.
+        /// Content is not what its name says.
         case damaged
         /// The place to write to cannot be used as it is.
         case unusable
@@ -17,6 +19,12 @@ package struct BundleError: Error, Hashable, Sendable, CustomStringConvertible {
         case full
         case io
         case interrupted
+        /// Something about a bundle is odd: nothing of all of it is believed.
+        case refused
+        /// It cannot be opened or read.
+        case unreadable
+        /// What an image is to be called is not known.
+        case unnamed
     }
 
     package let code: Code
@@ -28,4 +36,9 @@ package struct BundleError: Error, Hashable, Sendable, CustomStringConvertible {
     }
 
     package var description: String { self.message }
+
+    /// A name from an archive, so that it can be shown.
+    static func show(_ name: some Sequence<UInt8>) -> String {
+        JSONText.quoted(String(decoding: Array(name.prefix(160)), as: UTF8.self))
+    }
 }

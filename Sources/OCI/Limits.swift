@@ -66,16 +66,6 @@ package enum Limits {
         package static let manifest = 4 << 20
     }
 
-    /// What a bundle that is carried in may be, and so what one that is carried out is.
-    package enum Bundles {
-        /// Bytes of an `index.json`, as of every document in a bundle.
-        package static let document = Documents.manifest
-        /// Members of an archive, or files of a folder.
-        package static let members = 100_000
-        /// Blobs on a receipt; it is in memory as a whole, at 40 bytes each.
-        package static let receipt = 10_000_000
-    }
-
     /// What an upstream may send.
     package enum Upstream {
         /// Bytes of one header field. The library reads up to 80 KiB before we see it.
@@ -203,5 +193,35 @@ package enum Limits {
         package static let openBlobs = 4096
         /// Bytes of a configuration file.
         package static let configuration = 1 << 20
+    }
+
+    /// What a bundle may be that somebody brings, and so what one that is carried out is.
+    package enum Bundles {
+        /// Members of an archive, or files of a folder.
+        package static let members = 100_000
+        /// Bytes of a document that describes a bundle, such as its `index.json`.
+        package static let document = Documents.manifest
+        /// Bytes of a member's name. A blob's has at most 141.
+        package static let name = 256
+        /// Bytes of a header that extends another: PAX records, or a long name.
+        package static let extendedHeader = 64 << 10
+        /// How many times its own size compressed data may become. Layers are compressed already; what is left is far below.
+        package static let ratio: Int64 = 100
+        /// Bytes that may come out before the ratio is looked at.
+        package static let ratioSlack: Int64 = 1 << 20
+        /// Zero bytes behind an archive's end: a tape's record, for whoever still writes in those.
+        package static let padding: Int64 = 1 << 20
+        /// Bytes of one blob, so that no sum of them overflows: files can be sparse.
+        package static let blob: Int64 = 1 << 44
+        /// Pieces of content that all manifests of a bundle name together.
+        package static let references = 1_000_000
+        /// Indexes within each other.
+        package static let depth = 8
+        /// Links behind each other in a `docker save` archive.
+        package static let links = 8
+        /// Parts of a bundle that was split.
+        package static let parts = 10_000
+        /// Blobs on a receipt; it is in memory as a whole, at 40 bytes each.
+        package static let receipt = 10_000_000
     }
 }

@@ -189,9 +189,11 @@ extension PullThroughCache {
             return try await self.moved(tag, verdict, in: source, method: method)
         } catch {
             let failure = PullThroughError(error)
-            guard source.upstream.stalePolicy.serves(after: failure) else {
+            let isUnknown = if case .notFound = failure.code { true } else { false }
+            // What was brought here need not be known anywhere else.
+            guard source.upstream.stalePolicy.serves(after: failure) || isUnknown && entry.isImported else {
                 // Said by the registry itself, this is news of the tag; any other failure says nothing about it.
-                if case .notFound = failure.code { self.store.removeTag(tag, in: source.repository) }
+                if isUnknown { self.store.removeTag(tag, in: source.repository) }
                 throw failure
             }
             guard self.isServable(entry.digest, in: source) else { throw Self.incomplete(.tag(tag), failure.message) }

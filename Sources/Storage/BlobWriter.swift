@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import OCI
 import SystemPackage
@@ -37,8 +38,43 @@ package struct BlobWriter: ~Copyable {
         return writer
     }
 
-    private init(_ digest: Digest, _ path: StorePath, _ root: StoreRoot, flags: CInt, lease: WriteLease?) throws {
-        let descriptor = try root.open(path, O_RDWR | O_NOFOLLOW | flags, mode: 0o600)
+    /// A spool file that is a copy of another file by reference, hashed; nil where the file system has none of these.
+    static func cloning(
+        _ descriptor: CInt, of digest: Digest, number: UInt64, in root: StoreRoot, lease: WriteLease?
+    ) throws -> BlobWriter? {
+        var writer = try BlobWriter(for: digest, number: number, in: root, lease: lease)
+        guard clinux_clone(writer.descriptor, descriptor) == 0 else { return nil }
+        // What the other file becomes from here on is nothing to this one.
+        writer.verifier = try writer.file.digest(digest.algorithm)
+        return writer
+    }
+
+    /// A further name in `spool/` for somebody's file, hashed when nobody can write to it any more; nil when it cannot be had so.
+    static func linking(
+        _ descriptor: CInt, of digest: Digest, number: UInt64, in root: StoreRoot, lease: WriteLease?
+    ) throws -> BlobWriter? {
+        // Another owner could make it writable again, whatever this one does.
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_uid == geteuid() else { return nil }
+        let path = StoreLayout.partial(digest, number)
+        guard try root.link(descriptor: descriptor, to: path) else { return nil }
+        var writer: BlobWriter
+        do {
+            writer = try BlobWriter(digest, path, root, access: O_RDONLY, lease: lease)
+        } catch {
+            try? root.remove(path)  // the failure above is the news
+            throw error
+        }
+        // Nobody opens it for writing from here on, and a lease is to be had only when nobody has it open so.
+        guard fchmod(writer.descriptor, 0o444) == 0, clinux_has_no_writers(writer.descriptor) == 1 else { return nil }
+        writer.verifier = try writer.file.digest(digest.algorithm)
+        return writer
+    }
+
+    private init(
+        _ digest: Digest, _ path: StorePath, _ root: StoreRoot, flags: CInt = 0, access: CInt = O_RDWR, lease: WriteLease?
+    ) throws {
+        let descriptor = try root.open(path, access | O_NOFOLLOW | flags, mode: 0o600)
         do {
             self.file = ReadableFile(descriptor: try root.open(path, O_RDONLY | O_NOFOLLOW), size: 0)
         } catch {

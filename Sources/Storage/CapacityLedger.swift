@@ -223,6 +223,21 @@ package struct Reservation: ~Copyable, Sendable {
         self.bytes += more
     }
 
+    /// Sets so many bytes more aside, no more than that. Blocks, as `reserve` does.
+    package mutating func add(_ bytes: Int64) throws {
+        try self.ledger.take(bytes, for: self.namespace)
+        self.bytes += bytes
+    }
+
+    /// Gives a part back: that much of the content is stored, and counts as such.
+    package mutating func release(_ bytes: Int64) {
+        let part = min(CapacityLedger.footprint(bytes), self.bytes)
+        let wrote = min(part, self.written)
+        self.ledger.release(part, written: wrote, for: self.namespace)
+        self.bytes -= part
+        self.written -= wrote
+    }
+
     /// Notes how much of the content is on the disk by now, so that it does not count twice for `minFree`.
     package mutating func note(written total: Int64) {
         let more = min(total, self.bytes) - self.written

@@ -197,6 +197,12 @@ package final class Catalog: Sendable {
                 if !known.pins.isEmpty, known.tags[tag]?.digest != digest { self.pins.add(1, ordering: .relaxed) }
                 known.tags[tag] = entry
             }
+        case .importedTag(let tag, let repository, let digest, let at):
+            let entry = TagEntry(digest: digest, fetchedAt: at, confirmedAt: nil, isImported: true)
+            self.grow(repository) { known in
+                if !known.pins.isEmpty, known.tags[tag]?.digest != digest { self.pins.add(1, ordering: .relaxed) }
+                known.tags[tag] = entry
+            }
         case .untag(let tag, let repository):
             self.shrink(repository) { $0.tags[tag] = nil }
         case .pin(let reference, let repository, let at):
@@ -373,7 +379,13 @@ package final class Catalog: Sendable {
         }
         for repository in self.repositories.all {
             let (tags, pins) = repository.withLock { ($0.tags, $0.pins) }
-            for (tag, entry) in tags { try emit(.tag(tag, repository.name, entry.digest, fetchedAt: entry.fetchedAt)) }
+            for (tag, entry) in tags {
+                let record: JournalRecord =
+                    entry.isImported
+                    ? .importedTag(tag, repository.name, entry.digest, at: entry.fetchedAt)
+                    : .tag(tag, repository.name, entry.digest, fetchedAt: entry.fetchedAt)
+                try emit(record)
+            }
             for (reference, at) in pins { try emit(.pin(reference, repository.name, at: at)) }
         }
         for (digest, holders) in self.openRemovals {

@@ -131,7 +131,7 @@ extension ContentStore {
         }
     }
 
-    private func checkWritable() throws {
+    func checkWritable() throws {
         if self.isReadOnly { throw StorageError(.readOnly, self.degradation ?? "the store is read-only") }
     }
 

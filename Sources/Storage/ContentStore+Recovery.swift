@@ -108,8 +108,13 @@ extension ContentStore {
 
     /// Times behind a gap are not believed, nor any that lie in the future: such a tag counts as expired, no more.
     private static func trusted(_ record: JournalRecord, behindGap: Bool, now: Int64) -> JournalRecord {
-        guard case .tag(let tag, let repository, let digest, let fetchedAt) = record else { return record }
-        return .tag(tag, repository, digest, fetchedAt: behindGap ? 0 : min(fetchedAt, now))
+        switch record {
+        case .tag(let tag, let repository, let digest, let fetchedAt):
+            return .tag(tag, repository, digest, fetchedAt: behindGap ? 0 : min(fetchedAt, now))
+        case .importedTag(let tag, let repository, let digest, let at):
+            return .importedTag(tag, repository, digest, at: behindGap ? 0 : min(at, now))
+        default: return record
+        }
     }
 
     /// Cuts off what a crash left at the end, before the first append: a new line must not be glued to it.
@@ -189,7 +194,10 @@ extension ContentStore {
                 continue
             }
             let path = StoreLayout.spoolEntry(entry)
-            if let status = try self.root.status(of: path), status.isRegular, status.size >= PartialTable.minimumSize {
+            // What has another name is somebody's file that was about to be linked: never to be written to.
+            if let status = try self.root.status(of: path), status.isRegular, status.size >= PartialTable.minimumSize,
+                status.linkCount == 1
+            {
                 let surplus = self.partials.insert(.init(path: path, size: status.size), for: entry.digest)
                 if let surplus { try self.root.remove(surplus.path) }
             } else {

@@ -34,7 +34,7 @@ package final class ContentStore: Sendable {
     private let suspects = Mutex<Set<Digest>>([])
     let checker = HitChecker()
     let retentionClock: RetentionClock
-    private let spoolNumber: Atomic<UInt64>
+    let spoolNumber: Atomic<UInt64>
     /// The last process was killed, and layouts may lack what it had noted.
     private let needsRelinking: Atomic<Bool>
     /// Registries whose repositories hold only what was given to each of them.
@@ -277,7 +277,7 @@ package final class ContentStore: Sendable {
     ///
     /// - Parameter facts: what it says, when it is a manifest.
     /// - Throws: as `BlobWriter.publish`.
-    package func publish(_ writer: consuming BlobWriter, facts: ManifestFacts?, in repository: QualifiedRepository) throws {
+    package func publish(_ writer: consuming BlobWriter, facts: ManifestFacts?, in repository: QualifiedRepository?) throws {
         let digest = writer.digest
         let size = writer.byteCount
         let file = writer.file
@@ -299,7 +299,7 @@ package final class ContentStore: Sendable {
     ///
     /// - Parameter isHashed: whether the file in place is the one that was hashed; else somebody was first, and it is looked at as usual.
     package func didPublish(
-        _ digest: Digest, size: Int64, facts: ManifestFacts?, in repository: QualifiedRepository, isHashed: Bool = true
+        _ digest: Digest, size: Int64, facts: ManifestFacts?, in repository: QualifiedRepository?, isHashed: Bool = true
     ) {
         let record: JournalRecord =
             if let facts {
@@ -314,7 +314,7 @@ package final class ContentStore: Sendable {
         }
         // Whoever asked for it while it was being evicted holds it, too.
         for holder in self.catalog.repositories(holding: digest) { self.layouts.note(digest, in: holder) }
-        self.adoptChildren(of: facts, in: repository)
+        if let repository { self.adoptChildren(of: facts, in: repository) }
     }
 
     /// A repository whose manifest refers to stored content holds it too, whoever pulled it: an engine that has a shared layer does not

@@ -9,7 +9,7 @@ import OCI
 struct FlatLine {
     enum Key: Int {
         case generation, sequence, operation, digest, size, repository, at, reference, mediaType, subject, childCount, children,
-            checksum
+            way, checksum
 
         init?(_ text: UnsafeRawBufferPointer) {
             switch (text.count, text.first) {
@@ -21,6 +21,7 @@ struct FlatLine {
             case (2, UInt8(ascii: "o")) where text[1] == UInt8(ascii: "p"): self = .operation
             case (2, UInt8(ascii: "a")) where text[1] == UInt8(ascii: "t"): self = .at
             case (3, UInt8(ascii: "r")) where text[1] == UInt8(ascii: "e") && text[2] == UInt8(ascii: "f"): self = .reference
+            case (3, UInt8(ascii: "v")) where text.spells("via"): self = .way
             case (4, UInt8(ascii: "s")) where text.spells("size"): self = .size
             case (4, UInt8(ascii: "r")) where text.spells("repo"): self = .repository
             case (4, UInt8(ascii: "t")) where text.spells("type"): self = .mediaType

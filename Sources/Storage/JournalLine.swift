@@ -141,6 +141,8 @@ package struct JournalEntry: Hashable, Sendable {
     private var size: Int64?
     private var at: Int64 = 0
     private var childCount: Int64?
+    /// How a tag came, when not from its registry.
+    private var way: String?
     private var edges: [Edge] = []
 
     package enum Meaning: Sendable {
@@ -211,6 +213,7 @@ package struct JournalEntry: Hashable, Sendable {
         case .size: return set(&self.size, line.number())
         case .at: return set(&self.at, line.number())
         case .childCount: return set(&self.childCount, line.number())
+        case .way: return set(&self.way, line.text().map { String(decoding: $0, as: UTF8.self) })
         case .children: return set(&self.edges, line.edges(expected: self.childCount))
         case .checksum: return false
         }
@@ -229,6 +232,7 @@ package struct JournalEntry: Hashable, Sendable {
         case "size": self.size = try reader.integer()
         case "at": self.at = try reader.integer()
         case "n": self.childCount = try reader.integer()
+        case "via": self.way = try reader.string()
         case "req": self.isRequired = try reader.boolean()
         case "kids":
             var edges: [Edge] = []
@@ -259,6 +263,7 @@ package struct JournalEntry: Hashable, Sendable {
         case ("link", let digest?, let repository?): return .record(.link(digest, repository))
         case ("tag", let digest?, let repository?):
             guard let tag = self.tag else { return nil }
+            if self.way == "import" { return .record(.importedTag(tag, repository, digest, at: self.at)) }
             return .record(.tag(tag, repository, digest, fetchedAt: self.at))
         case ("untag", _, let repository?):
             guard let tag = self.tag else { return nil }

@@ -14,6 +14,8 @@ package enum JournalRecord: Hashable, Sendable {
     case unlink(Digest, QualifiedRepository)
     /// A tag, and when its upstream last confirmed it (Unix seconds).
     case tag(Tag, QualifiedRepository, Digest, fetchedAt: Int64)
+    /// A tag that came in a bundle, and when whoever made that knew it to be so (Unix seconds; 0 when nobody says).
+    case importedTag(Tag, QualifiedRepository, Digest, at: Int64)
     /// The upstream no longer has the tag.
     case untag(Tag, QualifiedRepository)
     /// What this name stands for is not to be removed to make room; since when (Unix seconds).
@@ -94,6 +96,12 @@ extension JournalRecord {
             [
                 JournalMembers("tag").with("repo", repository).with("ref", tag.description).with("d", digest)
                     .with("at", fetchedAt).bytes
+            ]
+        case .importedTag(let tag, let repository, let digest, let at):
+            // For an older version it is a tag like any other.
+            [
+                JournalMembers("tag").with("repo", repository).with("ref", tag.description).with("d", digest)
+                    .with("at", at).with("via", "import").bytes
             ]
         case .untag(let tag, let repository):
             [JournalMembers("untag").with("repo", repository).with("ref", tag.description).bytes]

@@ -148,6 +148,20 @@ package final class StoreRoot: Sendable {
         }
     }
 
+    /// Gives an opened file a further name; false where that cannot be: another disk, somebody else's file, no links here.
+    func link(descriptor: CInt, to target: StorePath) throws -> Bool {
+        try self.withParent(of: target) { folder, name in
+            // By way of /proc, since an empty path needs rights that only root has.
+            if linkat(AT_FDCWD, "/proc/self/fd/\(descriptor)", folder, name, AT_SYMLINK_FOLLOW) == 0 { return true }
+            switch Errno.current {
+            case .improperLink, .notPermitted, .permissionDenied, .tooManyLinks, .notSupported, .noFunction,
+                .noSuchFileOrDirectory:
+                return false
+            case let errno: throw StorageError(errno, "link \(target)")
+            }
+        }
+    }
+
     /// Removes a file; a missing one is no error.
     package func remove(_ path: StorePath) throws {
         try self.withParent(of: path) { folder, name in

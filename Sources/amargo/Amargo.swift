@@ -13,7 +13,7 @@ struct Amargo: AsyncParsableCommand {
         version: "amargo \(UserAgent.version)",
         subcommands: [
             ServeCommand.self, ListCommand.self, PinCommand.self, UnpinCommand.self, RemoveCommand.self, CollectCommand.self,
-            VerifyCommand.self, WarmCommand.self, HasCommand.self, ExportCommand.self, ReceiptCommand.self,
+            VerifyCommand.self, WarmCommand.self, HasCommand.self, ExportCommand.self, ReceiptCommand.self, ImportCommand.self,
             ConfigCommand.self, ClientConfigCommand.self,
         ])
 

@@ -1,3 +1,4 @@
+import Archive
 import Glibc
 import Logging
 import Maintenance
@@ -55,9 +56,12 @@ struct ServiceGraph {
         let downloads = DownloadService()
         let cache = PullThroughCache(
             store: store, directory: upstreams.directory, service: downloads, logger: self.logger, now: wallClock)
-        let administration = AdminServer(
-            StoreAdministration(store: store, role: "serve", version: UserAgent.version, warmer: ImageWarmer(cache)),
-            group: group, logger: self.logger)
+        let commands = StoreAdministration(
+            store: store, role: "serve", version: UserAgent.version, warmer: ImageWarmer(cache))
+        let administration = AdminServer(commands, group: group, logger: self.logger)
+        let watches = try self.settings.watchedFolder.map { folder in
+            [ImportWatch(folder, commands, ImportOptions(naming: try self.settings.bundleNaming()), logger: self.logger)]
+        }
         var registry = RegistryConfiguration(version: UserAgent.version)
         registry.operations = self.settings.operations
         registry.limits = budget.serverLimits
@@ -71,9 +75,8 @@ struct ServiceGraph {
 
         // Shut down from the last to the first: answers end before downloads, downloads before the store.
         var group = ServiceGroupConfiguration(
-            services: [
-                StoreUpkeep(store: store), Scrub(store: store, logger: self.logger), administration, downloads,
-                ImpatientStop(server: server), server,
+            services: [StoreUpkeep(store: store), Scrub(store: store, logger: self.logger), administration] + (watches ?? []) + [
+                downloads, ImpatientStop(server: server), server,
             ],
             gracefulShutdownSignals: [.sigterm, .sigint, .sighup],
             cancellationSignals: [.sigquit], logger: self.logger)

@@ -15,6 +15,7 @@ import rows_allocations
 import rows_archive
 import rows_crowd
 import rows_images
+import rows_import
 import rows_process
 import rows_requests
 import rows_stored
@@ -24,7 +25,7 @@ from report import say
 from servers import versions
 
 ROWS = [*rows_stored.ROWS, *rows_requests.ROWS, *rows_allocations.ROWS, *rows_absent.ROWS, *rows_images.ROWS, *rows_process.ROWS,
-        *rows_crowd.ROWS, *rows_archive.ROWS]
+        *rows_crowd.ROWS, *rows_archive.ROWS, *rows_import.ROWS]
 _WRONG_USAGE, _NOT_MEASURED = 2, 3  # argparse, too, ends with 2
 
 

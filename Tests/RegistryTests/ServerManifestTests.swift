@@ -172,6 +172,34 @@ import Testing
         }
     }
 
+    @Test("a tag that came in a bundle stays when its registry does not know it, and is the registry's when it does")
+    func importedTag() async throws {
+        let upstream = try ScriptedUpstream()
+        let image = upstream.addImage(repository: "library/nginx", tag: "latest")
+        let other = upstream.addImage(repository: "library/nginx", tag: "known", seed: 2)
+        try await ServerHarness.run(upstream, .init(cacheTtl: .zero)) { server async throws in
+            _ = try await server.get("\(Self.name)/manifests/latest")
+            try await self.waitForTag(server)
+            let repository = try QualifiedRepository(parsing: "docker.io/library/nginx")
+            let digest = try Digest(parsing: image.manifestDigest)
+            let names = try ["brought", "known"].map { IncomingImage.Name(tag: try Tag(parsing: $0), digest: digest, at: 0) }
+            try await onThread {
+                try server.store.receive([.init(repository: repository, blobs: [], manifests: [], names: names, pins: [])])
+            }
+            for _ in 0..<2 {
+                let response = try await server.get("\(Self.name)/manifests/brought")
+                #expect(response.status == 200)
+                #expect(response.header("x-amargo-cache") == "STALE")
+                #expect(response.body == image.manifest.bytes)
+            }
+            #expect(try await server.get("\(Self.name)/manifests/known").body == other.manifest.bytes)
+            let known = try Tag(parsing: "known")
+            try await eventually("the registry's word is kept") {
+                server.store.catalog.tag(known, in: repository)?.isImported == false
+            }
+        }
+    }
+
     @Test("C3: containerd's way, HEAD of the absent tag and GET of the digest, fills the cache for the tag")
     func headThenDigest() async throws {
         let upstream = try ScriptedUpstream()

@@ -9,6 +9,7 @@ extension SystemTests {
             "nothing wrong is served, nothing is lost, and the store is whole afterwards",
             arguments: [
                 ("kill", 20), ("faults", 6), ("power", 20), ("writeback", 1), ("full", 4), ("evict", 200),
+                ("import", 8),
             ])
         func torture(_ mode: String, _ rounds: Int) async throws {
             let work = try TemporaryDirectory()

@@ -22,6 +22,7 @@ MODES = {
     "writeback": (3, "a disk that accepts bytes and cannot keep them (root)"),
     "full": (12, "no room, no inodes, read-only (root)"),
     "evict": (200, "a store many times too small; rounds: blobs to be removed"),
+    "import": (15, "SIGKILL at random moments of an import"),
 }
 
 
@@ -43,7 +44,7 @@ def main():
     try:
         for name in MODES if options.mode == "all" else [options.mode]:
             report = Report(name, options, MODES[name][0])
-            module = importlib.import_module(name)
+            module = importlib.import_module({"import": "imports"}.get(name, name))
             if name == "faults":
                 module.run(report, binary, options.act, options.at)
             else:

@@ -64,3 +64,29 @@ void clinux_give_way(int steps);
 
 /// CPU time of the calling thread in nanoseconds.
 int64_t clinux_thread_time(void);
+
+/// Makes an empty file share the blocks of another one: ioctl_ficlone(2).
+int clinux_clone(int to, int from);
+
+/// 1 when nobody has the file open for writing, 0 when somebody has, -1 when that cannot be told: fcntl(2), F_SETLEASE.
+int clinux_has_no_writers(int descriptor);
+
+/// Gives the room of a range back, which reads as zeros from then on: fallocate(2), FALLOC_FL_PUNCH_HOLE.
+int clinux_punch_hole(int descriptor, int64_t offset, int64_t count);
+
+/// Sends bytes on a Unix socket, and with them a descriptor unless that is negative: sendmsg(2), SCM_RIGHTS. Returns how many bytes
+/// were sent.
+int clinux_send_descriptor(int socket, const void *bytes, size_t count, int descriptor);
+
+/// Receives bytes from a Unix socket, and the descriptor that came with them, or -1. Returns how many bytes came.
+int clinux_receive_descriptor(int socket, void *bytes, size_t count, int *descriptor);
+
+/// A further descriptor of the same open file: fcntl(2), F_DUPFD_CLOEXEC.
+int clinux_duplicate(int descriptor);
+
+/// Makes reading from a descriptor wait for what comes.
+void clinux_block(int descriptor);
+
+/// A descriptor from which the names can be read of what is closed after writing in a folder, or renamed into it: inotify(7). Reading
+/// does not wait.
+int clinux_watch(const char *folder);

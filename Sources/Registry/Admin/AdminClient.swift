@@ -1,3 +1,4 @@
+import Archive
 import Glibc
 import Storage
 
@@ -30,14 +31,22 @@ package final class AdminClient: @unchecked Sendable {  // handed from thread to
 
     /// Sends a request and hands over its events up to the last, which is not among them.
     ///
-    /// - Parameter patience: how long to wait for each event, in seconds; nil is for ever.
+    /// - Parameters:
+    ///   - patience: how long to wait for each event, in seconds; nil is for ever.
+    ///   - bundles: what the holder may ask for.
     /// - Returns: the exit code.
-    package func perform(_ request: AdminRequest, patience: Int?, _ receive: (AdminEvent) -> Void) throws -> Int {
+    package func perform(
+        _ request: AdminRequest, patience: Int?, bundles: [any BundleOpener] = [], _ receive: (AdminEvent) -> Void
+    ) throws -> Int {
         try self.send(request)
         while true {
             let event = try self.next(patience: patience)
             if event.kind == "end" { return Int(event.number("code")) }
-            receive(event)
+            if event.kind == "open" {
+                guard BundleQuestion.answer(event, bundles, on: self.descriptor) else { throw Failure.ended }
+            } else {
+                receive(event)
+            }
         }
     }
 

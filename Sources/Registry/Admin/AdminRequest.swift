@@ -1,3 +1,4 @@
+import Archive
 import Maintenance
 import OCI
 import PullThrough
@@ -16,6 +17,8 @@ package enum AdminRequest: Hashable, Sendable {
     case verify(VerificationOptions)
     /// Bring images into the store.
     case warm(WarmRequest)
+    /// Take in bundles, which come as descriptors when they are asked for.
+    case importBundles(ImportOptions, [BundleInput])
 
     package var event: AdminEvent {
         switch self {
@@ -25,6 +28,7 @@ package enum AdminRequest: Hashable, Sendable {
         case .unpin(let images): AdminEvent("unpin").with("images", images)
         case .remove(let images, let dryRun): AdminEvent("remove").with("images", images).with("dryRun", dryRun)
         case .collect(let dryRun): AdminEvent("collect").with("dryRun", dryRun)
+        case .importBundles(let options, let inputs): AdminEvent(options, inputs)
         case .verify(let options): AdminEvent("verify").with("options", options.json)
         case .warm(let request): .warm(request)
         }
@@ -46,6 +50,9 @@ package enum AdminRequest: Hashable, Sendable {
         case "warm":
             guard let request = event.warmRequest else { return nil }
             self = .warm(request)
+        case "import":
+            guard let (options, inputs) = event.importRequest else { return nil }
+            self = .importBundles(options, inputs)
         case "collect": self = .collect(dryRun: event.flag("dryRun"))
         default: return nil
         }

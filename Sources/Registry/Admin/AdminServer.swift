@@ -1,3 +1,5 @@
+import Archive
+import Glibc
 import Logging
 import NIOCore
 import NIOPosix
@@ -132,7 +134,34 @@ package final class AdminServer: Service {
             }
             let administration = self.administration
             if administration.answer(request, emit) { return }
-            if let end = administration.start(request, emit: emit) { self.endings.append(end) }
+            guard case .importBundles(_, let inputs) = request else {
+                if let end = administration.start(request, emit: emit) { self.endings.append(end) }
+                return
+            }
+            guard let supply = Self.supply(inputs.count, context, emit) else {
+                emit(AdminEvent("error").with("message", "no descriptor is left for the connection"))
+                return emit(AdminEvent("end").with("code", 2))
+            }
+            administration.start(request, supply) { event in
+                emit(event)
+                // What comes from here on are requests again.
+                if event.kind == "end" { channel.setOption(.autoRead, value: true).whenFailure { _ in } }
+            }
+        }
+
+        /// The bundles of who is at the other end. Descriptors come beside bytes, where the event loop does not look: while an import runs,
+        /// its thread is the one that reads.
+        private static func supply(
+            _ count: Int, _ context: ChannelHandlerContext, _ emit: @escaping @Sendable (AdminEvent) -> Void
+        ) -> BundleSupply? {
+            context.channel.setOption(.autoRead, value: false).whenFailure { _ in }
+            // Who asks sends nothing before it is asked, so nothing is lost between the two.
+            let socket = try? context.pipeline.syncOperations.withUnsafeTransportIfAvailable(of: NIOBSDSocket.Handle.self) {
+                dup($0)
+            }
+            guard let socket, socket >= 0 else { return nil }
+            _ = fcntl(socket, F_SETFD, FD_CLOEXEC)
+            return BundleSupply(count, RemoteBundles(socket: socket) { emit(BundleQuestion.event($0, $1)) })
         }
 
         func errorCaught(context: ChannelHandlerContext, error: any Error) { context.close(promise: nil) }

@@ -1,3 +1,4 @@
+import Archive
 import Glibc
 import Logging
 import Maintenance
@@ -46,13 +47,15 @@ package final class StoreAdministration: Sendable {
     ///
     /// - Returns: what ends it when whoever asked is gone; nil for what is then done all the same.
     @discardableResult
-    func start(_ request: AdminRequest, emit: @escaping @Sendable (AdminEvent) -> Void) -> (@Sendable () -> Void)? {
+    func start(
+        _ request: AdminRequest, _ supply: BundleSupply? = nil, emit: @escaping @Sendable (AdminEvent) -> Void
+    ) -> (@Sendable () -> Void)? {
         let task = self.work.withLock { work -> Task<Void, Never>? in
             if work.isFinished { return nil }
             work.number += 1
             let number = work.number
             let task = Task {
-                await self.perform(request, emit: emit)
+                await self.perform(request, supply, emit: emit)
                 self.work.withLock { _ = $0.tasks.removeValue(forKey: number) }
             }
             work.tasks[number] = task
@@ -81,7 +84,11 @@ package final class StoreAdministration: Sendable {
     }
 
     /// Carries a request out, off the event loops; the last event is `end`, with the exit code of a command that asked.
-    package func perform(_ request: AdminRequest, emit: @escaping @Sendable (AdminEvent) -> Void) async {
+    ///
+    /// - Parameter supply: where the bundles of an import come from.
+    package func perform(
+        _ request: AdminRequest, _ supply: BundleSupply? = nil, emit: @escaping @Sendable (AdminEvent) -> Void
+    ) async {
         if !self.answer(request, emit) {
             do {
                 let code: Int
@@ -89,6 +96,8 @@ package final class StoreAdministration: Sendable {
                     code = try await self.verify(options, emit)
                 } else if case .warm(let request) = request {
                     code = try await self.warm(request, emit)
+                } else if case .importBundles(let options, let inputs) = request {
+                    code = try await self.store.run { self.importBundles(options, inputs, supply, emit) }
                 } else {
                     code = try await self.store.run { try self.performNow(request, emit) }
                 }
@@ -119,7 +128,7 @@ package final class StoreAdministration: Sendable {
     /// Blocks. Returns the exit code.
     private func performNow(_ request: AdminRequest, _ emit: (AdminEvent) -> Void) throws -> Int {
         switch request {
-        case .hello, .giveWay, .verify, .warm: return 0
+        case .hello, .giveWay, .verify, .warm, .importBundles: return 0
         case .pin(let images):
             return try self.eachImage(images, emit) { name, reference, repository in
                 let isNew = try self.store.pin(reference, in: repository)
@@ -141,6 +150,27 @@ package final class StoreAdministration: Sendable {
             }
         case .collect(let dryRun): return try self.collect(dryRun: dryRun, emit)
         }
+    }
+
+    /// Takes in one bundle after the other. Blocks.
+    private func importBundles(
+        _ options: ImportOptions, _ inputs: [BundleInput], _ supply: BundleSupply?,
+        _ emit: @escaping @Sendable (AdminEvent) -> Void
+    ) -> Int {
+        let openers = supply?.openers ?? []
+        let importer = ImageImporter(
+            self.store, options, isStopped: { self.isAskedToEnd || supply?.isGone() == true }, report: { emit(AdminEvent($0)) })
+        var total = ImportTally()
+        for (input, opener) in zip(inputs, openers) {
+            let tally = importer.run(input, opener: opener)
+            total.done += tally.done
+            total.failed += tally.failed
+            total.newBytes += tally.newBytes
+        }
+        emit(
+            AdminEvent("imported").with("done", Int64(total.done)).with("failed", Int64(total.failed))
+                .with("newBytes", total.newBytes).with("dryRun", options.purpose == .look))
+        return total.exitCode
     }
 
     /// Does something to each image; one that fails is reported and does not keep the others from it.

@@ -1,3 +1,4 @@
+import Archive
 import Foundation
 import Glibc
 import Logging
@@ -22,17 +23,23 @@ struct StoreDoor {
     var upstreams: (@Sendable () throws -> [String: UpstreamConfiguration])?
 
     /// Carries a request out and returns the exit code.
-    func perform(_ request: AdminRequest, role: String, receive: @escaping @Sendable (AdminEvent) -> Void) async throws -> Int {
-        guard let root = try self.root() else { return try await self.hold(role, request, receive) }
+    ///
+    /// - Parameter bundles: what the request takes in.
+    func perform(
+        _ request: AdminRequest, role: String, bundles: [any BundleOpener] = [],
+        receive: @escaping @Sendable (AdminEvent) -> Void
+    ) async throws -> Int {
         var deadline = ContinuousClock.now + .seconds(Self.patience)
         var losses = 0
         while true {
-            if let client = try AdminClient(to: root) {
+            // What comes in needs a place, and may be the first to.
+            let root = try bundles.isEmpty ? self.root() : self.rootIfThere()
+            if let root, let client = try AdminClient(to: root) {
                 do {
                     return try await withTaskCancellationHandler {
                         try await Self.onThread {
                             _ = try client.hello(patience: Self.patience)
-                            return try client.perform(request, patience: nil, receive)
+                            return try client.perform(request, patience: nil, bundles: bundles, receive)
                         }
                     } onCancel: {
                         client.hangUp()
@@ -47,13 +54,15 @@ struct StoreDoor {
                     // Killed in the middle of something that takes long, and is gone on with where it was.
                     losses += 1
                     deadline = .now + .seconds(Self.patience)
+                } catch AdminClient.Failure.ended {
+                    throw StorageError(.inUse, "the process that held the store has ended before this was done; run it again")
                 }
             }
             do {
-                return try await self.hold(role, request, receive)
+                return try await self.hold(role, request, bundles, receive)
             } catch let error as StorageError where error.code == .inUse {
                 // Somebody who has just begun, or is about to end.
-                guard ContinuousClock.now < deadline else { throw Self.silent(root) }
+                guard ContinuousClock.now < deadline else { throw root.map { Self.silent($0) } ?? error }
                 try await Task.sleep(for: .milliseconds(50))
             }
         }
@@ -99,15 +108,25 @@ struct StoreDoor {
         }
     }
 
+    /// The store's folder, if there is one: whether it is a store, or may become one, is found out by opening it.
+    private func rootIfThere() throws -> StoreRoot? {
+        do {
+            return try StoreRoot(folder: self.settings.storePath)
+        } catch let error as StorageError where error.code == .notFound {
+            return nil
+        }
+    }
+
     private func hold(
-        _ role: String, _ request: AdminRequest, _ receive: @escaping @Sendable (AdminEvent) -> Void
+        _ role: String, _ request: AdminRequest, _ bundles: [any BundleOpener],
+        _ receive: @escaping @Sendable (AdminEvent) -> Void
     ) async throws -> Int {
         let group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let pools = StorePools()
         pools.start()
         let result: Result<Int, any Error>
         do {
-            result = .success(try await self.hold(role, request, receive, group, pools))
+            result = .success(try await self.hold(role, request, bundles, receive, group, pools))
         } catch {
             result = .failure(error)
         }
@@ -118,8 +137,8 @@ struct StoreDoor {
     }
 
     private func hold(
-        _ role: String, _ request: AdminRequest, _ receive: @escaping @Sendable (AdminEvent) -> Void,
-        _ group: MultiThreadedEventLoopGroup, _ pools: StorePools
+        _ role: String, _ request: AdminRequest, _ bundles: [any BundleOpener],
+        _ receive: @escaping @Sendable (AdminEvent) -> Void, _ group: MultiThreadedEventLoopGroup, _ pools: StorePools
     ) async throws -> Int {
         var logger = Logger(label: "amargo") { _ in StreamLogHandler.standardError(label: "amargo") }
         // What comes of each image is said anyway.
@@ -137,7 +156,7 @@ struct StoreDoor {
         await server.start()
         let code = Code()
         let perform: @Sendable () async -> Void = {
-            await administration.perform(request) { event in
+            await administration.perform(request, BundleSupply(bundles)) { event in
                 if event.kind == "end" { code.set(Int(event.number("code"))) } else { receive(event) }
             }
         }

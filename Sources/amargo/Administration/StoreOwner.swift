@@ -12,7 +12,10 @@ protocol StoreUser {
 }
 
 extension StoreUser {
-    func prepare() throws {
+    func prepare() throws { try self.prepareForStore() }
+
+    /// As most commands do it: they open nothing but the store.
+    func prepareForStore() throws {
         do {
             let loaded = try SettingsLoader(self.options).load()
             StoreOwner.prepared.withLock { $0 = loaded.settings }

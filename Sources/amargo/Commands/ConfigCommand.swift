@@ -65,6 +65,10 @@ struct EffectiveConfiguration {
                 lines.append(("    \(line)", self.origin("\(prefix).\(key)")))
             }
         }
+        if let folder = self.settings.watchedFolder {
+            lines.append(("import:", nil))
+            lines.append(("  watch: \(JSONText.quoted(folder))", self.origin("import.watch")))
+        }
         lines.append(("log:", nil))
         lines.append(("  level: \(self.settings.logLevel.rawValue)", self.origin("log.level")))
         lines.append(("  format: \(self.settings.logFormat.rawValue)", self.origin("log.format")))

@@ -1,3 +1,4 @@
+import Archive
 import ArgumentParser
 import Glibc
 import Maintenance
@@ -8,8 +9,10 @@ import UnixSignals
 struct VerifyCommand: AsyncParsableCommand, StoreUser {
     static let configuration = CommandConfiguration(
         commandName: "verify",
-        abstract: "Check the store: hash every blob, compare journal, blobs and image layouts.",
+        abstract: "Check the store: hash every blob, compare journal, blobs and image layouts; or check bundles.",
         discussion: """
+            With names of bundles it checks those, without a store: whether all is there that they describe, and every byte right.
+
             Reads only, also beside a running server. Each finding is one line on standard output, with what will be done about it; \
             lines that begin with "note:" are no findings. With --repair it is done: damaged blobs go to quarantine, layouts are \
             written again, names are read back from the layouts when the journal is gone.
@@ -39,7 +42,19 @@ struct VerifyCommand: AsyncParsableCommand, StoreUser {
     @Option(help: "How findings look: text or json, one object a line.")
     var format = Format.text
 
+    @Argument(help: "Bundles to check instead of the store: folders, archives, parts, or - for standard input.")
+    var bundles: [String] = []
+
+    func prepare() throws {
+        // A bundle is whoever's it is, and no store is touched.
+        if !self.bundles.isEmpty { return }
+        try self.prepareForStore()
+    }
+
     func validate() throws {
+        if !self.bundles.isEmpty, self.repair || self.quick || self.sample != nil {
+            throw ValidationError("--repair, --quick and --sample are for the store; a bundle is checked as a whole.")
+        }
         if self.quick, self.sample != nil {
             throw ValidationError("--quick hashes nothing, so it cannot be combined with --sample.")
         }
@@ -52,11 +67,17 @@ struct VerifyCommand: AsyncParsableCommand, StoreUser {
     func run() async throws {
         signal(SIGPIPE, SIG_IGN)
         do {
+            if !self.bundles.isEmpty {
+                return try await Self.verify(bundles: self.bundles, format: self.format, options: self.options)
+            }
             let settings = try StoreOwner.settings(self.options)
             let printer = VerificationPrinter(format: self.format, depth: self.verification.depth, seed: self.verification.seed)
             let outcome = try await self.verify(settings, self.verification, printer)
             printer.end(outcome)
             try Self.exit(outcome)
+        } catch let error as BundleError {
+            _ = Failure.report(error)
+            throw ExitCode(2)
         } catch let error as StorageError {
             // 1 says "repaired" here.
             _ = Failure.report(error)

@@ -18,11 +18,12 @@ struct ConfigurationFile {
         }
         guard let root, !Section.isNull(root) else { return }
         let document = try Section(root, "", self.path)
-        try document.allow("server", "store", "cache", "repositories", "log")
+        try document.allow("server", "store", "cache", "repositories", "import", "log")
         try self.readServer(document, &settings)
         try self.readStore(document, &settings)
         try self.readRepositories(document, &settings)
         try self.readCache(document, &settings)
+        try self.readImport(document, &settings)
         try self.readLog(document, &settings)
         Self.yieldBuiltIns(document, &settings)
         try Self.check(settings, in: self.path)
@@ -97,6 +98,15 @@ struct ConfigurationFile {
             settings.minFree = value
             settings.origins["store.minFree"] = store.place("minFree")
         }
+    }
+
+    private func readImport(_ document: Section, _ settings: inout Settings) throws {
+        guard let section = try document.section("import") else { return }
+        try section.allow("watch")
+        guard let value = try section.string("watch") else { return }
+        guard !value.isEmpty else { throw section.error("watch", "must name a folder") }
+        settings.watchedFolder = section.resolved(value)
+        settings.origins["import.watch"] = section.place("watch")
     }
 
     private func readRepositories(_ document: Section, _ settings: inout Settings) throws {

@@ -34,6 +34,8 @@ struct Settings {
     /// Seconds after its last pull for which an image is kept; 0 is for ever.
     var retainFor: Int64 = 0
     var repositories: [Repository]
+    /// A folder from which bundles are taken in; none when nil.
+    var watchedFolder: String?
     var logLevel = Logger.Level.info
     var logFormat = LogFormat.text
     /// Where each key that is not a default came from: `store.path` → "line 4 of FILE".

@@ -14,6 +14,8 @@ actor AmargoProcess {
         var descriptors: Int?
         /// Further lines of the registry's section.
         var upstreamLines: [String] = []
+        /// Further sections.
+        var extraLines: [String] = []
         var arguments: [String] = []
         var environment: [String: String] = [:]
         /// A library that is loaded before all others.
@@ -37,6 +39,7 @@ actor AmargoProcess {
                 cacheTtl: \(self.cacheTTL)
             \(self.upstreamLines.map { "    \($0)\n" }.joined())\
             \(self.others.enumerated().map { Self.other($0.offset, $0.element) }.joined())
+            \(self.extraLines.map { "\($0)\n" }.joined())\
             log:
               format: \(self.logFormat)
             """
