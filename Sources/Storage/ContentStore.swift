@@ -230,9 +230,9 @@ package final class ContentStore: Sendable {
 
     /// Runs blocking work of a download on the pool for writers.
     package func submit(_ work: @escaping @Sendable () -> Void) {
+        let niceness = self.pools.niceness
         self.pools.writing.submit { _ in
-            // Hashing takes all the time it gets, and an answer that waits for a processor meanwhile is a late one.
-            clinux_give_way(5)
+            if niceness > 0 { clinux_give_way(niceness) }
             work()
         }
     }

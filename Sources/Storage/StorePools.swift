@@ -7,8 +7,11 @@ package struct StorePools: Sendable {
     package let writing: NIOThreadPool
     /// One thread that nothing else can keep busy: everybody's durability waits for it.
     package let journaling: NIOThreadPool
+    /// How much sooner than others the threads of downloads leave the processor: steps of nice(2).
+    let niceness: CInt
 
-    package init(reading: Int = 4, writing: Int = 8) {
+    package init(reading: Int = 4, writing: Int = 8, niceness: CInt = 0) {
+        self.niceness = niceness
         self.reading = NIOThreadPool(numberOfThreads: reading)
         self.writing = NIOThreadPool(numberOfThreads: writing)
         self.journaling = NIOThreadPool(numberOfThreads: 1)

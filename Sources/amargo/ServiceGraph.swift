@@ -30,7 +30,8 @@ struct ServiceGraph {
         FreeMemory.keepSome()
         let budget = DescriptorBudget(total: DescriptorBudget.raiseLimit())
         let group = MultiThreadedEventLoopGroup(numberOfThreads: System.coreCount)
-        let pools = StorePools()
+        // Hashing takes all the time it gets, and an answer that waits for a processor meanwhile is a late one.
+        let pools = StorePools(niceness: 5)
         pools.start()
         do {
             try await self.serve(on: sockets, group: group, pools: pools, budget: budget)
