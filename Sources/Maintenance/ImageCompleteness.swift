@@ -102,7 +102,7 @@ package struct ImageCompleteness: Hashable, Sendable {
                     self.missing.append(Gap(digest: edge.digest, size: edge.size, role: edge.role, platform: platform))
                     continue
                 }
-                self.bytes += edge.size
+                self.bytes = self.bytes.addingSize(edge.size)
                 if edge.role == .manifest, let facts = self.reader.catalog.content(edge.digest)?.manifest {
                     self.visit(facts.children, platform)
                 }

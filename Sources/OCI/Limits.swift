@@ -211,8 +211,8 @@ package enum Limits {
         package static let ratioSlack: Int64 = 1 << 20
         /// Zero bytes behind an archive's end: a tape's record, for whoever still writes in those.
         package static let padding: Int64 = 1 << 20
-        /// Bytes of one blob, so that no sum of them overflows: files can be sparse.
-        package static let blob: Int64 = 1 << 44
+        /// Bytes of one blob, so that no sum of as many as a bundle may name overflows: files can be sparse.
+        package static let blob: Int64 = 1 << 42
         /// Pieces of content that all manifests of a bundle name together.
         package static let references = 1_000_000
         /// Indexes within each other.

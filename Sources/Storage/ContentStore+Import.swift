@@ -36,15 +36,19 @@ package struct IncomingImage: Sendable {
     package var manifests: [StoredManifest]
     package var names: [Name]
     package var pins: [Reference]
+    /// All that it consists of, also what the repository has already.
+    package let contents: [Digest]
 
     package init(
-        repository: QualifiedRepository, blobs: [Digest], manifests: [StoredManifest], names: [Name], pins: [Reference]
+        repository: QualifiedRepository, blobs: [Digest], manifests: [StoredManifest], names: [Name], pins: [Reference],
+        contents: [Digest]? = nil
     ) {
         self.repository = repository
         self.blobs = blobs
         self.manifests = manifests
         self.names = names
         self.pins = pins
+        self.contents = contents ?? blobs + manifests.map(\.digest)
     }
 }
 
@@ -138,7 +142,7 @@ extension ContentStore {
     }
 
     private func append(_ image: IncomingImage, at now: Int64, to records: inout [JournalRecord]) throws {
-        for digest in image.blobs + image.manifests.map(\.digest) {
+        for digest in image.contents {
             guard self.catalog.contains(digest), !self.catalog.isBeingRemoved(digest) else {
                 throw StorageError(.notFound, "\(digest) was removed from the store meanwhile; import again")
             }
@@ -148,12 +152,19 @@ extension ContentStore {
             records.append(
                 .manifest(manifest.digest, manifest.facts, size: manifest.size, repository: image.repository, at: now))
         }
-        for name in image.names {
+        // An upstream may have said something newer while the content came.
+        for name in image.names where !self.knowsNewer(name, in: image.repository) {
             records.append(.importedTag(name.tag, image.repository, name.digest, at: min(name.at, now)))
         }
         for pin in image.pins where self.catalog.pins(in: image.repository)[pin] == nil {
             records.append(.pin(pin, image.repository, at: now))
         }
+    }
+
+    /// Whether a tag is known to have stood for something else later than a bundle says, and that can be had. Blocks.
+    package func knowsNewer(_ name: IncomingImage.Name, in repository: QualifiedRepository) -> Bool {
+        guard name.at > 0, let entry = self.catalog.tag(name.tag, in: repository) else { return false }
+        return entry.digest != name.digest && entry.fetchedAt > name.at && self.isThere(entry.digest)
     }
 
     /// Removes content that came with images which did not: what no repository holds, and nobody is about to. Blocks.

@@ -1,3 +1,4 @@
+import Archive
 import ArgumentParser
 import Glibc
 import Logging
@@ -102,6 +103,35 @@ struct StoreDoorTests {
         await #expect(throws: StorageError.self) { _ = try await refusing.open { throw held } }
         #expect(!server.administration.isAskedToEnd)
         try await server.end()
+    }
+
+    @Test("imports that wait for silent pipes keep nobody else waiting, and end with the server", .timeLimit(.minutes(1)))
+    func silentPipes() async throws {
+        let holder = try await Holder(role: "serve")
+        let path = holder.folder.path("pipe")
+        try #require(mkfifo(path, 0o600) == 0)
+        // Somebody who holds it open and never writes.
+        let writer = open(path, O_RDWR | O_CLOEXEC)
+        defer { close(writer) }
+        let options = ImportOptions(naming: try holder.settings.bundleNaming())
+        try await withThrowingTaskGroup(of: Int.self) { group in
+            // More than the store has threads for writing.
+            for _ in 0..<4 {
+                let bundle = try #require(try BundlePaths.open([path]).first)
+                group.addTask {
+                    try await StoreDoor(settings: holder.settings).perform(
+                        .importBundles(options, [bundle.input]), role: "test", bundles: [bundle], receive: { _ in })
+                }
+            }
+            // Each request is answered by the time the next is: the imports run.
+            for _ in 0..<8 {
+                let (code, _) = try await Self.perform(.pin(["docker.io/library/nginx:1"]), holder.settings)
+                #expect(code == 1)
+            }
+            holder.administration.end()
+            for try await code in group { #expect(code == 2) }
+        }
+        try await holder.end()
     }
 
     @Test("there is no store to change where there is none")

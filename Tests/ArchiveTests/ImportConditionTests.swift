@@ -16,6 +16,49 @@ struct ImportConditionTests {
         store.catalog.tag(try Tag(parsing: name), in: try Self.repository())?.digest.description
     }
 
+    @Test("an import that waits for a pipe ends when it is told to", .timeLimit(.minutes(1)))
+    func silentPipe() async throws {
+        try await ImportLab.run { lab in
+            let path = lab.folder.path("pipe")
+            try #require(mkfifo(path, 0o600) == 0)
+            // Somebody who holds it open and never writes.
+            let writer = open(path, O_RDWR | O_CLOEXEC)
+            defer { close(writer) }
+            try await lab.withStore { store in
+                let options = ImportOptions(naming: try ImportLab.naming())
+                let tally = try await onThread {
+                    let bundle = try #require(try BundlePaths.open([path]).first)
+                    return ImageImporter(store, options, isStopped: { true }, report: { _ in }).run(bundle.input, opener: bundle)
+                }
+                #expect(tally.exitCode == 2)
+            }
+        }
+    }
+
+    @Test("what an upstream says while content comes stays, and no image comes without all of its content")
+    func overtaken() async throws {
+        try await ImportLab.run { lab in
+            try await lab.withStore { store in
+                _ = try await lab.bring(LayoutText.simple(seed: 1, at: 1000).archive, to: store)
+                _ = try await lab.bring(LayoutText.simple(seed: 2, at: 3000).archive, to: store)
+                let repository = try QualifiedRepository(parsing: "docker.io/library/app")
+                let tag = try Tag(parsing: "1")
+                let newest = try #require(store.catalog.tag(tag, in: repository)?.digest)
+                let old = try #require(store.catalog.manifests(of: repository).first { $0 != newest })
+                func receive(_ contents: [Digest]) async throws {
+                    let image = IncomingImage(
+                        repository: repository, blobs: [], manifests: [], names: [.init(tag: tag, digest: old, at: 2000)],
+                        pins: [], contents: contents)
+                    try await onThread { try store.receive([image]) }
+                }
+                try await receive([old])
+                #expect(store.catalog.tag(tag, in: repository)?.digest == newest)
+                let gone = try Digest(parsing: "sha256:\(String(repeating: "a", count: 64))")
+                await #expect(throws: StorageError.self) { try await receive([old, gone]) }
+            }
+        }
+    }
+
     @Test("pins that would pass the cap are refused with numbers before anything is written")
     func cap() async throws {
         try await ImportLab.run { lab in

@@ -90,6 +90,20 @@ struct ImageCompletenessTests {
         }
     }
 
+    @Test("sizes that nothing has do no harm")
+    func overflow() async throws {
+        try await StoreLab.run { lab in
+            let edges = [lab.config, lab.layer].map { Edge(role: .layer, digest: $0.digest, size: .max, platform: nil) }
+            let facts = ManifestFacts(mediaType: .ociManifest, children: edges, subject: nil)
+            let liar = try StoreLab.Content(Array("a manifest, as far as the journal is concerned".utf8), facts: facts)
+            try await lab.withStore { store in
+                try await lab.put(liar, into: store)
+                store.setTag(try Tag(parsing: "liar"), in: lab.repository, to: liar.digest)
+            }
+            #expect(try Self.look(lab, "liar").state == .complete)
+        }
+    }
+
     @Test("where repositories are kept apart, another one's content is not here")
     func apart() async throws {
         try await StoreLab.run { lab in

@@ -60,6 +60,23 @@ import Testing
         return (amd64, arm64, index)
     }
 
+    @Test("sizes that nothing has do no harm")
+    func overflow() async throws {
+        let upstream = try ScriptedUpstream()
+        let config = Fixtures.imageConfig(layers: [], platform: "linux/amd64", note: "")
+        let digests = ["a", "b", "c"].map { "sha256:\(String(repeating: $0, count: 64))" }
+        let manifest = Fixtures.imageManifest(
+            config: .init(
+                mediaType: ManifestFlavour.oci.configType, digest: upstream.addBlob(config, in: "library/nginx"),
+                size: config.count),
+            layers: digests.map { .init(mediaType: ManifestFlavour.oci.layerType, digest: $0, size: .max) })
+        upstream.addManifest(manifest, mediaType: ManifestFlavour.oci.manifestType, in: "library/nginx", tag: "latest")
+        try await ServerHarness.run(upstream) { server async throws in
+            let outcome = await Self.warm(server, ["docker.io/library/nginx:latest"])
+            #expect(outcome.summary.failed == 1)
+        }
+    }
+
     @Test("an image of one platform comes whole, and the second time nothing is asked for at all")
     func twice() async throws {
         let upstream = try ScriptedUpstream()

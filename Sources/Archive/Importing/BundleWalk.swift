@@ -31,8 +31,9 @@ final class BundleWalk {
     private var sizes: [Digest: Int64?] = [:]
     /// What was found for a root, so that a hundred names of one image cost what one does.
     private var found: [Digest: (chosen: Set<String>?, findings: Findings)] = [:]
-    /// References that were followed.
+    /// References that were followed, and those of all manifests that are in memory.
     private var references = 0
+    private var keptReferences = 0
 
     init(_ bundle: Bundle, _ shelf: any BundleShelf) {
         self.bundle = bundle
@@ -75,11 +76,7 @@ final class BundleWalk {
         }
         var stored = 0
         var images = 0
-        self.references += known.manifest.facts.children.count
-        guard self.references <= Limits.Bundles.references else {
-            throw BundleError(
-                .refused, "\(self.bundle.input.name): its images name more than \(Limits.Bundles.references) pieces of content")
-        }
+        try self.count(known.manifest, &self.references)
         for edge in known.manifest.facts.children {
             if edge.role == .manifest {
                 images += 1
@@ -103,6 +100,14 @@ final class BundleWalk {
             findings.missing += known.manifest.facts.children.lazy.filter { $0.role == .manifest }.map(\.digest)
         }
         findings.manifests.append(known.manifest)
+    }
+
+    private func count(_ manifest: IncomingImage.StoredManifest, _ references: inout Int) throws {
+        references += manifest.facts.children.count
+        guard references <= Limits.Bundles.references else {
+            throw BundleError(
+                .refused, "\(self.bundle.input.name): its images name more than \(Limits.Bundles.references) pieces of content")
+        }
     }
 
     /// Whether content is in the bundle or on the shelf; it has to be as large as who names it says.
@@ -148,6 +153,7 @@ final class BundleWalk {
                 throw BundleError(.refused, "\(name) \(error)")
             }
         }
+        try self.count(known.manifest, &self.keptReferences)
         self.known[digest] = known
         return known
     }

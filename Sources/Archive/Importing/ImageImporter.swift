@@ -110,10 +110,7 @@ package final class ImageImporter: Sendable {
     /// The image without the names for which the store knows something newer.
     private func withoutOlderNames(_ image: BundleImage) -> BundleImage {
         var image = image
-        image.names.removeAll { name in
-            guard name.at > 0, let entry = self.store.catalog.tag(name.tag, in: image.repository) else { return false }
-            return entry.digest != name.digest && entry.fetchedAt > name.at && self.store.isThere(entry.digest)
-        }
+        image.names.removeAll { self.store.knowsNewer($0, in: image.repository) }
         return image
     }
 
@@ -200,7 +197,7 @@ package final class ImageImporter: Sendable {
                 guard let entry = catalog.tag(name.tag, in: repository), entry.digest == name.digest else { return true }
                 return entry.isImported && entry.fetchedAt < name.at
             },
-            pins: pins)
+            pins: pins, contents: image.contents.map(\.digest))
         let isNothing =
             incoming.blobs.isEmpty && incoming.manifests.isEmpty && incoming.names.isEmpty && incoming.pins.isEmpty
         return isNothing ? nil : incoming

@@ -94,7 +94,7 @@ package final class Bundle: Sendable {
             guard status.st_mode & S_IFMT == S_IFIFO || status.st_mode & S_IFMT == S_IFSOCK else {
                 throw BundleError(.refused, "it is neither a file nor a pipe")
             }
-            return (try spooling.spool { try Self.read(pipe, into: $0) }, true)
+            return (try spooling.spool { try Self.read(pipe, into: $0, spooling.goesOn) }, true)
         }
         let file = try BundleFile(descriptors)
         var prefix = [UInt8](repeating: 0, count: Compression.prefix)
@@ -111,8 +111,19 @@ package final class Bundle: Sendable {
         return (unpacked, true)
     }
 
-    private static func read(_ descriptor: CInt, into buffer: UnsafeMutableRawBufferPointer) throws -> Int {
+    /// How often somebody is asked whether to go on waiting for a pipe, in milliseconds.
+    private static let patience: CInt = 250
+
+    /// Waits for whoever writes into a pipe, who may never do so again, no longer than somebody wants that.
+    private static func read(
+        _ descriptor: CInt, into buffer: UnsafeMutableRawBufferPointer, _ goesOn: (Int) -> Bool
+    ) throws -> Int {
         while true {
+            var entry = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+            if poll(&entry, 1, Self.patience) == 0 {
+                guard goesOn(0) else { throw CancellationError() }
+                continue
+            }
             let count = Glibc.read(descriptor, buffer.baseAddress, buffer.count)
             if count >= 0 { return count }
             if errno != EINTR { throw BundleError(.unreadable, "it cannot be read: \(String(cString: strerror(errno)))") }

@@ -16,8 +16,9 @@ struct DockerArchive: BundleSource {
         self.archive = archive
         var pieces: [Digest: BundlePiece] = [:]
         var descriptors: [String] = []
+        var layers: [TarDirectory.Place: Digest] = [:]
         for image in try DockerArchiveImage.all(in: try archive.document(.dockerManifest) ?? []) {
-            let manifest = try Self.manifest(of: image, archive, &pieces)
+            let manifest = try Self.manifest(of: image, archive, &pieces, &layers)
             let digest = manifest.withUnsafeBytes { Digest(.sha256, of: $0) }
             pieces[digest] = BundlePiece(manifest)
             let start = "{\"mediaType\":\"\(MediaType.dockerManifest)\",\"digest\":\"\(digest)\",\"size\":\(manifest.count)"
@@ -40,12 +41,14 @@ struct DockerArchive: BundleSource {
     // MARK: - Making a manifest
 
     private static func manifest(
-        of image: DockerArchiveImage, _ archive: LayoutArchive, _ pieces: inout [Digest: BundlePiece]
+        of image: DockerArchiveImage, _ archive: LayoutArchive, _ pieces: inout [Digest: BundlePiece],
+        _ hashed: inout [TarDirectory.Place: Digest]
     ) throws -> [UInt8] {
-        let bytes = try Self.find(image.config, archive).contents()
+        let place = try Self.find(image.config, archive)
+        let bytes = try archive.piece(at: place).contents()
         let config = bytes.withUnsafeBytes { Digest(.sha256, of: $0) }
         try Self.check(image.config, config)
-        pieces[config] = BundlePiece(bytes)
+        pieces[config] = archive.piece(at: place)
         let diffIDs = try DockerArchiveImage.diffIDs(in: bytes)
         guard diffIDs.count == image.layers.count else {
             throw BundleError(
@@ -54,8 +57,15 @@ struct DockerArchive: BundleSource {
         }
         var layers: [String] = []
         for (name, diffID) in zip(image.layers, diffIDs) {
-            let piece = try Self.find(name, archive)
-            let (digest, type) = try Self.layer(piece, diffID)
+            let place = try Self.find(name, archive)
+            let piece = archive.piece(at: place)
+            let (digest, type) = try Self.layer(piece, diffID) { hash in
+                // Named a million times, it is read once.
+                if let known = hashed[place] { return known }
+                let digest = try hash()
+                hashed[place] = digest
+                return digest
+            }
             pieces[digest] = piece
             layers.append("{\"mediaType\":\"\(type)\",\"digest\":\"\(digest)\",\"size\":\(piece.size)}")
         }
@@ -68,25 +78,30 @@ struct DockerArchive: BundleSource {
     }
 
     /// A layer that is not compressed is what the configuration says; that is compared when its bytes are read.
-    private static func layer(_ piece: BundlePiece, _ diffID: Digest) throws -> (Digest, type: String) {
+    private static func layer(
+        _ piece: BundlePiece, _ diffID: Digest, _ once: (() throws -> Digest) throws -> Digest
+    ) throws -> (Digest, type: String) {
         let plain = "application/vnd.docker.image.rootfs.diff.tar"
         var prefix = [UInt8](repeating: 0, count: Compression.prefix)
         let count = try prefix.withUnsafeMutableBytes { try piece.read(at: 0, into: $0) }
         switch Compression(prefix[..<count]) {
         case .none: return (diffID, plain)
         case .gzip:
-            guard let digest = try piece.digest(.sha256) else { throw CancellationError() }
+            let digest = try once {
+                guard let digest = try piece.digest(.sha256) else { throw CancellationError() }
+                return digest
+            }
             return (digest, "\(plain).gzip")
         case .other(let name, _):
             throw BundleError(.refused, "it has a layer that is compressed with \(name), for which Docker's images have no type")
         }
     }
 
-    private static func find(_ name: String, _ archive: LayoutArchive) throws -> BundlePiece {
+    private static func find(_ name: String, _ archive: LayoutArchive) throws -> TarDirectory.Place {
         guard let place = archive.directory.place(of: name) else {
             throw BundleError(.refused, "its manifest.json names \(JSONText.quoted(name)), which the archive does not have")
         }
-        return archive.piece(at: place)
+        return place
     }
 
     /// A configuration whose name is a digest is what that says.

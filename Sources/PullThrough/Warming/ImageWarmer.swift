@@ -71,7 +71,7 @@ package final class ImageWarmer: Sendable {
 
     private static func count(_ image: WarmedImage, in summary: inout WarmSummary) {
         summary.fetchedBlobs += image.fetchedBlobs
-        summary.fetchedBytes += image.fetchedBytes
+        summary.fetchedBytes = summary.fetchedBytes.addingSize(image.fetchedBytes)
         switch image.failure {
         case nil:
             summary.complete += 1

@@ -214,7 +214,7 @@ struct ImageWarming {
     private mutating func bringBlobs() async throws {
         let (cache, source, blobs) = (self.cache, self.source, self.blobs)
         self.image.blobs = blobs.count
-        self.image.bytes += blobs.reduce(0) { $0 + $1.size }
+        self.image.bytes = blobs.reduce(self.image.bytes) { $0.addingSize($1.size) }
         let absent = try await cache.store.run {
             blobs.filter { cache.storedBlob($0.digest, in: source) == nil || !cache.store.isPresent($0.digest) }
         }
@@ -230,7 +230,7 @@ struct ImageWarming {
             switch result {
             case .success(let edge?):
                 self.image.fetchedBlobs += 1
-                self.image.fetchedBytes += edge.size
+                self.image.fetchedBytes = self.image.fetchedBytes.addingSize(edge.size)
             case .success(nil): break
             case .failure(let failure): self.failures.append(failure)
             }

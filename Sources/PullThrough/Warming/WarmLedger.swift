@@ -32,7 +32,9 @@ final class WarmLedger: Sendable {
 
     func want(_ edges: [Edge]) {
         self.state.withLock { state in
-            for edge in edges where state.wanted.insert(edge.digest).inserted { state.wantedBytes += edge.size }
+            for edge in edges where state.wanted.insert(edge.digest).inserted {
+                state.wantedBytes = state.wantedBytes.addingSize(edge.size)
+            }
         }
     }
 
@@ -47,7 +49,7 @@ final class WarmLedger: Sendable {
         self.state.withLock { state in
             state.flights[edge.digest] = nil
             guard isStored, state.received.insert(edge.digest).inserted else { return false }
-            state.receivedBytes += edge.size
+            state.receivedBytes = state.receivedBytes.addingSize(edge.size)
             return true
         }
     }
@@ -56,7 +58,7 @@ final class WarmLedger: Sendable {
     func skip(_ edge: Edge) {
         self.state.withLock { state in
             guard !state.received.contains(edge.digest), state.wanted.remove(edge.digest) != nil else { return }
-            state.wantedBytes -= edge.size
+            state.wantedBytes = max(0, state.wantedBytes - edge.size)
         }
     }
 

@@ -2,6 +2,7 @@ import Archive
 import Glibc
 import Logging
 import Maintenance
+import NIOPosix
 import OCI
 import PullThrough
 import Storage
@@ -97,7 +98,7 @@ package final class StoreAdministration: Sendable {
                 } else if case .warm(let request) = request {
                     code = try await self.warm(request, emit)
                 } else if case .importBundles(let options, let inputs) = request {
-                    code = try await self.store.run { self.importBundles(options, inputs, supply, emit) }
+                    code = try await Self.onOwnThread { self.importBundles(options, inputs, supply, emit) }
                 } else {
                     code = try await self.store.run { try self.performNow(request, emit) }
                 }
@@ -150,6 +151,20 @@ package final class StoreAdministration: Sendable {
             }
         case .collect(let dryRun): return try self.collect(dryRun: dryRun, emit)
         }
+    }
+
+    /// Runs what may wait long for somebody else, as for a pipe: the store's own threads are not to wait with it.
+    private static func onOwnThread<T: Sendable>(_ work: @escaping @Sendable () throws -> T) async throws -> T {
+        let pool = NIOThreadPool(numberOfThreads: 1)
+        pool.start()
+        let result: Result<T, any Error>
+        do {
+            result = .success(try await pool.runIfActive(work))
+        } catch {
+            result = .failure(error)
+        }
+        try await pool.shutdownGracefully()
+        return try result.get()
     }
 
     /// Takes in one bundle after the other. Blocks.

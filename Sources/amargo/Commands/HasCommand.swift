@@ -69,7 +69,7 @@ struct HasCommand: AsyncParsableCommand, StoreUser {
         case .absent: return ["\(name): absent"]
         case .complete: return ["\(name): complete\(what), \(Quantity.describe(bytes: found.bytes))"]
         case .partial:
-            let bytes = found.missing.reduce(0) { $0 + $1.size }
+            let bytes = found.missing.reduce(Int64(0)) { $0.addingSize($1.size) }
             var lines = [
                 "\(name): partial\(found.missing.isEmpty ? "" : ", \(Self.count(found.missing.count)), \(Quantity.describe(bytes: bytes)) missing")"
             ]
