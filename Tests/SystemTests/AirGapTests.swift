@@ -236,66 +236,60 @@ extension SystemTests {
             }
         }
 
-        @Test("a bundle of a gigabyte is exported and imported in less than 64 MiB of resident memory")
-        func memory() async throws {
+        @Test("a delta without its base names what is missing, and nothing comes in by halves")
+        func withoutBase() async throws {
             try await Lab.run { lab in
-                let layout = try await Self.largeLayout(in: try lab.newFolder("layout"))
+                let upstream = try await lab.registry()
+                let signed = try Signed()
+                let image = try await lab.images.index(printing: "the second version", as: .oci)
+                _ = try await Self.publish(image, to: upstream, in: lab)
+                let near = try Side(upstream, signed, isOffline: false, in: lab)
+                try await near.amargo("warm", "nginx:alpine", "--all-platforms", "--with-referrers")
+                let stick = try lab.newFolder("stick").path
+                // Of a store that has the layer, which is in every image here, and nothing else.
+                let layer = image.blobs[0].digest
+                let receipt = """
+                    {"amargo":"receipt","format":1,"store":"elsewhere","at":1700000000,"blobs":[
+                    "\(layer)"]}
+
+                    """
+                try Data(receipt.utf8).write(to: URL(fileURLWithPath: "\(stick)/receipt"))
+                try await near.amargo("export", "nginx:alpine", "--since", "\(stick)/receipt", "-o", "\(stick)/delta.tar")
+                try await near.amargo("verify", "\(stick)/delta.tar")
+
+                let empty = "\(lab.folder.path)/empty"
+                let binary = try AmargoProcess.binary()
+                let result = try await Command(binary, ["import", "\(stick)/delta.tar", "--store", empty]).outcome()
+                #expect(result.exit == .code(2))
+                #expect((result.text + result.errorText).contains(layer), "\(result.text)\n\(result.errorText)")
+                #expect(try await Command(binary, ["has", "nginx:alpine", "--store", empty]).outcome().exit == .code(2))
+                #expect(try StoreFiles(url: URL(fileURLWithPath: empty)).blobs().isEmpty)
+            }
+        }
+
+        @Test("containerd takes a bundle by itself, by the names in it")
+        func containerd() async throws {
+            try await Lab.run { lab in
+                let upstream = try await lab.registry()
+                let image = try await lab.images.index(printing: "without a registry", as: .oci)
+                let signature = try await Self.publish(image, to: upstream, in: lab)
+                let signed = try Signed()
+                let near = try Side(upstream, signed, isOffline: false, in: lab)
                 let bundle = "\(lab.folder.path)/bundle.tar"
-                let (near, far) = ("\(lab.folder.path)/near", "\(lab.folder.path)/far")
-                for arguments in [
-                    ["import", "--link", layout.path, "--store", near], ["export", "big:1", "-o", bundle, "--store", near],
-                    ["verify", bundle], ["import", bundle, "--store", far],
+                try await near.amargo("warm", "nginx:alpine", Self.app, "--all-platforms", "--with-referrers")
+                try await near.amargo("export", "--all", "-o", bundle)
+                let containerd = try await Containerd(
+                    configuration: "version = 2\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n", namespace: "default",
+                    folder: try lab.newFolder("containerd"), in: lab)
+                try await containerd.ctr(["images", "import", "--all-platforms", "--no-unpack", bundle]).run()
+                let images = try await containerd.ctr(["images", "ls"]).run().text.split(separator: "\n")
+                for (name, digest) in [
+                    (Self.nginx, image.root.digest), (Self.app, signed.image),
+                    ("docker.io/library/nginx:\(signature.tag)", signature.image.root.digest),
                 ] {
-                    let peak = try await Self.peak(arguments)
-                    #expect(peak < 64 << 20, "\(arguments[0]): \(peak >> 20) MiB")
+                    #expect(images.contains { $0.hasPrefix("\(name) ") && $0.contains(digest) }, "\(name): \(images)")
                 }
-                let has = try await Command(try AmargoProcess.binary(), ["has", "big:1", "--store", far]).outcome()
-                #expect(has.succeeded, "\(has.text)")
             }
-        }
-
-        /// The most memory a command has had resident.
-        private static func peak(_ arguments: [String]) async throws -> Int {
-            let program = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Programs/peak.py")
-            var command = try Command(.python, [program.path, try AmargoProcess.binary().path] + arguments)
-            command.limit = .seconds(600)
-            let result = try await command.run()
-            return try #require(result.errorText.split(separator: "\n").last.flatMap { Int($0) }) << 10
-        }
-
-        /// 10 GiB with `AMARGO_LONG_TESTS=1`, which takes twice that on the disk.
-        private static let size = (SystemTests.isLong ? 10 : 1) << 30
-
-        /// An image of one sparse layer, as a folder.
-        private static func largeLayout(in folder: URL) async throws -> URL {
-            let blobs = folder.appendingPathComponent("blobs/sha256")
-            try FileManager.default.createDirectory(at: blobs, withIntermediateDirectories: true)
-            func add(_ content: String, size: Int? = nil) async throws -> String {
-                let file = folder.appendingPathComponent("new")
-                try Data(content.utf8).write(to: file)
-                if let size { #expect(truncate(file.path, size) == 0) }
-                let digest = try await FixtureImages.digest(of: file)
-                try FileManager.default.moveItem(at: file, to: blobs.appendingPathComponent(String(digest.dropFirst(7))))
-                return digest
-            }
-            let layer = try await add("a layer", size: Self.size)
-            let configText = #"{"os":"linux","architecture":"amd64","rootfs":{"type":"layers","diff_ids":["\#(layer)"]}}"#
-            let config = try await add(configText)
-            let type = "application/vnd.oci.image"
-            let manifestText = """
-                {"schemaVersion":2,"mediaType":"\(type).manifest.v1+json",\
-                "config":{"mediaType":"\(type).config.v1+json","digest":"\(config)","size":\(configText.utf8.count)},\
-                "layers":[{"mediaType":"\(type).layer.v1.tar","digest":"\(layer)","size":\(Self.size)}]}
-                """
-            let manifest = try await add(manifestText)
-            let index = """
-                {"schemaVersion":2,"manifests":[{"mediaType":"\(type).manifest.v1+json","digest":"\(manifest)",\
-                "size":\(manifestText.utf8.count),\
-                "annotations":{"org.opencontainers.image.ref.name":"docker.io/library/big:1"}}]}
-                """
-            try Data(index.utf8).write(to: folder.appendingPathComponent("index.json"))
-            try Data(#"{"imageLayoutVersion":"1.0.0"}"#.utf8).write(to: folder.appendingPathComponent("oci-layout"))
-            return folder
         }
     }
 }
