@@ -48,8 +48,7 @@ final class ChildProcess: Sendable {
 
     init(_ program: URL, _ arguments: [String], environment: [String: String], output: FileHandle, errors: FileHandle) throws {
         let process = Process()
-        process.executableURL = program
-        process.arguments = arguments
+        (process.executableURL, process.arguments) = try NetworkNamespace.entering(program, arguments)
         process.environment = environment
         process.standardInput = FileHandle.nullDevice
         process.standardOutput = output

@@ -63,6 +63,32 @@ struct ImageClient: Sendable {
         return try await command.outcome()
     }
 
+    /// The digests by which the program knows an image that it has pulled.
+    func digests(of reference: String) async throws -> String {
+        var command: Command
+        switch self.kind {
+        case .containerd:
+            guard let containerd = self.containerd else { throw ConditionFailure(description: "containerd does not run") }
+            command = try containerd.ctr(["images", "ls", "name==\(reference)"])
+        case .podman, .buildah:
+            // Their storage is of one kind, and only podman tells.
+            command = try Command(
+                .podman, self.storage + ["--runtime", "runc", "image", "inspect", "--format", "{{.RepoDigests}}", reference])
+        case .skopeo:
+            // It keeps nothing, so that this is what it would pull.
+            command = try Command(
+                .skopeo,
+                ["--registries-conf", self.configuration.appendingPathComponent("amargo.conf").path]
+                    + ["inspect", "--raw", "docker://\(reference)"])
+        }
+        command.environment = Self.environment.merging(self.home) { $1 }
+        let result = try await command.run()
+        guard self.kind == .skopeo else { return result.text }
+        let manifest = self.folder.appendingPathComponent("manifest")
+        try result.output.write(to: manifest)
+        return try await FixtureImages.digest(of: manifest)
+    }
+
     /// Removes everything that was pulled.
     func removeImages() async throws {
         switch self.kind {

@@ -26,9 +26,11 @@ struct Program: Sendable {
     static let skopeo = Program(name: "skopeo", package: "skopeo")
     static let tar = Program(name: "tar", package: "tar")
     static let mount = Program(name: "mount", package: "mount")
+    static let nsenter = Program(name: "nsenter", package: "util-linux")
     static let openssl = Program(name: "openssl", package: "openssl")
     static let tinyproxy = Program(name: "tinyproxy", package: "tinyproxy-bin")
     static let umoci = Program(name: "umoci", package: "umoci")
+    static let unshare = Program(name: "unshare", package: "util-linux")
     static let unmount = Program(name: "umount", package: "mount")
 
     /// The search path of root's login shell: daemons are in `sbin`, which a user's path lacks.
