@@ -86,7 +86,10 @@ struct TarReader {
     private var truncation: BundleError {
         self.file.size == 0
             ? BundleError(.refused, "it is empty")
-            : BundleError(.refused, "it is cut off: it ends after \(self.file.size) bytes, before its own end")
+            : BundleError(
+                .refused,
+                "it is cut off: it ends after \(self.file.size) bytes, before its own end; of a bundle in parts all "
+                    + "are needed, and the .sha256 file beside them")
     }
 
     /// Steps over a member's bytes, and returns where they begin.

@@ -8,8 +8,8 @@ struct ReceiptCommand: AsyncParsableCommand {
         commandName: "receipt",
         abstract: "Write down which blobs this store has, so that the next bundle for it needs only the others.",
         discussion: """
-            Run it on the far side, carry the file back, and give it to amargo export --since. It is small: 75 bytes a blob, and half of \
-            that compressed. Works beside a running server and without one. Exit codes: 0 written, 2 not written.
+            Run it on the far side, carry the file back, and give it to amargo export --since. It is small: 75 bytes a blob. \
+            Works beside a running server and without one. Exit codes: 0 written, 2 not written.
             """)
 
     @OptionGroup var options: StoreOptions
