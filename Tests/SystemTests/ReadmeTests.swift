@@ -46,7 +46,7 @@ extension SystemTests {
                 try await docker.removeImages()
                 await upstream.stop()
                 let second = try await docker.docker("pull", "nginx:alpine").text
-                picture.comment("another host, a week later, and Docker Hub is down")
+                picture.comment("again, with Docker Hub down")
                 picture.add("docker pull nginx:alpine", Self.short(second))
                 #expect(second.contains("Status: Downloaded newer image for nginx:alpine"), "\(second)")
                 let digest = try #require(second.split(separator: "\n").first { $0.hasPrefix("Digest: ") })
