@@ -9,32 +9,43 @@ import Synchronization
 final class RegistryResources: Sendable {
     let cache: PullThroughCache
     let dates = DateHeader()
-    private let configuration: RegistryConfiguration
+    private let settings: Mutex<RegistryConfiguration>
     private let logger: Logger
     private let startedAt = ContinuousClock.now
     private let hitLog: any HitLog
     private let loopCount: Int
-    private let answers = Mutex<[ObjectIdentifier: NIOLoopBound<ReadyAnswers>]>([:])
+    private let answers = Mutex<[ObjectIdentifier: (loop: any EventLoop, answers: NIOLoopBound<ReadyAnswers>)]>([:])
 
     init(
         cache: PullThroughCache, configuration: RegistryConfiguration, group: any EventLoopGroup, hitLog: any HitLog,
         logger: Logger
     ) {
         self.cache = cache
-        self.configuration = configuration
+        self.settings = Mutex(configuration)
         self.logger = logger
         self.hitLog = hitLog
         self.loopCount = max(1, group.makeIterator().reduce(0) { count, _ in count + 1 })
     }
 
+    /// What is in force.
+    private var configuration: RegistryConfiguration { self.settings.withLock { $0 } }
+
+    /// See `RegistryServer.reload`.
+    func reload(operations: RegistryConfiguration.Reach) {
+        self.settings.withLock { $0.operations = operations }
+        for (loop, answers) in self.answers.withLock({ Array($0.values) }) {
+            loop.execute { answers.value.forgetOldUpstreams() }
+        }
+    }
+
     /// What a loop has at hand; nil when it is to have nothing. On that loop, once a connection.
     func answers(on loop: any EventLoop) -> ReadyAnswers? {
         guard self.configuration.hasHotPath else { return nil }
-        if let known = self.answers.withLock({ $0[ObjectIdentifier(loop)] }) { return known.value }
+        if let known = self.answers.withLock({ $0[ObjectIdentifier(loop)] }) { return known.answers.value }
         let answers = ReadyAnswers(
             cache: self.cache, dates: self.dates, log: self.hitLog, limit: Limits.Memory.readyAnswerBytes / self.loopCount)
         let bound = NIOLoopBound(answers, eventLoop: loop)
-        self.answers.withLock { $0[ObjectIdentifier(loop)] = bound }
+        self.answers.withLock { $0[ObjectIdentifier(loop)] = (loop, bound) }
         return answers
     }
 
