@@ -10,7 +10,7 @@ final class RegistryResources: Sendable {
     let dates = DateHeader()
     /// Answers that went through a `RegistryHandler`.
     let responses = ResponseCounts()
-    private let configuration: RegistryConfiguration
+    private let settings: Mutex<RegistryConfiguration>
     private let logger: Logger
     private let startedAt = ContinuousClock.now
     private let metrics: MetricsHandler
@@ -23,7 +23,7 @@ final class RegistryResources: Sendable {
         group: any EventLoopGroup, hitLog: any HitLog, logger: Logger
     ) {
         self.cache = cache
-        self.configuration = configuration
+        self.settings = Mutex(configuration)
         self.logger = logger
         self.hitLog = hitLog
         self.loopCount = max(1, group.makeIterator().reduce(0) { count, _ in count + 1 })
@@ -36,6 +36,15 @@ final class RegistryResources: Sendable {
                 responses: [responses] + answers.responses, instruments: instruments
             ).text
         }
+    }
+
+    /// What is in force.
+    private var configuration: RegistryConfiguration { self.settings.withLock { $0 } }
+
+    /// See `RegistryServer.reload`.
+    func reload(operations: RegistryConfiguration.Reach) {
+        self.settings.withLock { $0.operations = operations }
+        self.answers.forgetOldUpstreams()
     }
 
     /// What a loop has at hand; nil when it is to have nothing. On that loop, once a connection.

@@ -1,7 +1,7 @@
 import NIOSSL
 
 /// How a registry's certificate is judged, and which one is shown to it.
-package struct UpstreamTLS: Sendable {
+package struct UpstreamTLS: Sendable, Hashable {
     private let authorities: [NIOSSLCertificate]
     private let chain: [NIOSSLCertificate]
     private let key: NIOSSLPrivateKey?

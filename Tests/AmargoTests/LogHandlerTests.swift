@@ -103,4 +103,20 @@ import Testing
         #expect(said.reduce(0, +) == dropped)
         #expect(Int64(lines.count - said.count) + dropped == Int64(count))
     }
+
+    @Test("a level that changes is in force for all loggers that were made, except for one with its own")
+    func level() {
+        let level = LogLevel(.info)
+        let handler = AmargoLogHandler(level: level, format: .text, writer: LogWriter())
+        let logger = Logger(label: "test") { _ in handler }
+        var own = logger
+        own.logLevel = .error
+        for wanted in Logger.Level.allCases {
+            level.level = wanted
+            #expect(level.level == wanted)
+            #expect(logger.logLevel == wanted)
+            #expect(own.logLevel == .error)
+            #expect((handler.line("x") != nil) == (wanted <= .info))
+        }
+    }
 }

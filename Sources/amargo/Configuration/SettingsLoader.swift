@@ -67,6 +67,8 @@ struct SettingsLoader {
     }
 
     private var usualFiles: [String] {
+        // The service's alone: in its home helper programs write.
+        if let folder = self.serviceFolder("CONFIGURATION_DIRECTORY") { return ["\(folder)/amargo.yaml"] }
         var files: [String] = []
         if let folder = self.variable("XDG_CONFIG_HOME") {
             files.append("\(folder)/amargo/amargo.yaml")
@@ -78,10 +80,16 @@ struct SettingsLoader {
 
     /// For root the place of services; for everybody else a folder of their own.
     private var defaultStore: String {
+        if let folder = self.serviceFolder("STATE_DIRECTORY") { return folder }
         if getuid() == 0 { return "/var/lib/amargo" }
         if let folder = self.variable("XDG_DATA_HOME") { return "\(folder)/amargo" }
         if let home = self.variable("HOME") { return "\(home)/.local/share/amargo" }
         return "/var/lib/amargo"
+    }
+
+    /// A folder that systemd has made for Amargo's own service, and not for one that runs a command of Amargo's: systemd.exec(5).
+    private func serviceFolder(_ name: String) -> String? {
+        self.variable(name)?.split(separator: ":").first { $0.hasPrefix("/") && $0.hasSuffix("/amargo") }.map(String.init)
     }
 
     private func variable(_ name: String) -> String? { self.environment[name].flatMap { $0.isEmpty ? nil : $0 } }
