@@ -64,6 +64,8 @@ def escape(text):
     text = re.sub(r"-(?=-)|(?<=-)-|(?<![\w])-(?=\w)", r"\\-", text)
     # A path that is hyphenated is another path.
     text = re.sub(r"(?<!\S)(?=[^\s/]*/[^\s/])", r"\\%", text)
+    # Terminals without Unicode have no ellipsis.
+    text = text.replace("\u2026", "...")
     return "".join(c if ord(c) < 128 else "\\[u%04X]" % ord(c) for c in text)
 
 
