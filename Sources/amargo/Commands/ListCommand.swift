@@ -31,7 +31,9 @@ struct ListCommand: AsyncParsableCommand, StoreUser {
     @Option(help: "Only what is so; given several times, all of it.") var filter: [Filter] = []
     @Option(help: "Only images that are stored for these platforms: linux/amd64,linux/arm64.") var platform: String?
     @Flag(help: "Only what a pull would need an upstream for: the same as --filter incomplete.") var incomplete = false
-    @Argument(help: "Only images whose name begins like this, such as nginx or ghcr.io/org, or is like a pattern: '*nginx:1.*'.")
+    @Argument(
+        help: "Only images whose name begins like this, such as nginx or ghcr.io/org, or is like a pattern: '*nginx:1.*'.",
+        completion: ImageCompletion.kind)
     var names: [String] = []
 
     func validate() throws { _ = try PlatformOption.selection(self.platform) }

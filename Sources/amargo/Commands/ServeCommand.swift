@@ -17,16 +17,24 @@ struct ServeCommand: AsyncParsableCommand, StoreUser {
 
     @OptionGroup var options: StoreOptions
 
-    @Option(help: "An address to listen on, host:port; may be given several times. Replaces server.listen.")
+    @Option(
+        help: ArgumentHelp(
+            "An address to listen on, host:port; may be given several times. Replaces server.listen.", valueName: "address"))
     var listen: [String] = []
 
     @Flag(help: "Ask no registry: serve what is stored, whatever its age, and nothing else.")
     var offline = false
 
-    @Option(help: "How log lines look: text or json.")
+    @Option(
+        help: ArgumentHelp("How log lines look: text or json.", valueName: "format"),
+        completion: .list(Settings.LogFormat.allCases.map(\.rawValue)))
     var logFormat: String?
 
-    @Option(help: "The least severe log lines that are written: trace, debug, info, notice, warning, error, critical.")
+    @Option(
+        help: ArgumentHelp(
+            "The least severe log lines that are written: trace, debug, info, notice, warning, error, critical.",
+            valueName: "level"),
+        completion: .list(Logger.Level.allCases.map(\.rawValue)))
     var logLevel: String?
 
     /// What was opened before root became the store's owner.

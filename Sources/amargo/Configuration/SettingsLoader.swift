@@ -4,10 +4,18 @@ import Upstream
 
 /// The options by which every command finds the same configuration and the same store.
 struct StoreOptions: ParsableArguments {
-    @Option(help: "The configuration file. Else AMARGO_CONFIG, ~/.config/amargo/amargo.yaml or /etc/amargo/amargo.yaml.")
+    @Option(
+        help: ArgumentHelp(
+            "The configuration file. Else AMARGO_CONFIG, ~/.config/amargo/amargo.yaml or /etc/amargo/amargo.yaml.",
+            valueName: "file"),
+        completion: .file(extensions: ["yaml", "yml"]))
     var config: String?
 
-    @Option(help: "The store's folder. Else AMARGO_STORE, store.path of the configuration, or a folder for this user.")
+    @Option(
+        help: ArgumentHelp(
+            "The store's folder. Else AMARGO_STORE, store.path of the configuration, or a folder for this user.",
+            valueName: "folder"),
+        completion: .directory)
     var store: String?
 }
 
