@@ -3,6 +3,7 @@ import NIOCore
 import NIOHTTP1
 import OCI
 import PullThrough
+import Synchronization
 
 /// The route table: one place decides what every request may do before it is served.
 final class RegistryResources: Sendable {
