@@ -96,6 +96,10 @@ package struct DiskUsage: Sendable {
     let graph: UsageGraph
     /// How many images have each blob.
     let users: [Int32]
+    /// How often each manifest of an image was pulled, where it was.
+    let pulls: [UsageGraph.Node: Int64]
+    /// The catalog's number of each repository.
+    let numbers: [UInt32]
 
     /// Looks at everything: not for event loops, nor for the cooperative pool.
     ///
@@ -115,6 +119,8 @@ package struct DiskUsage: Sendable {
         self.missing = graph.missing
         self.graph = tree.graph
         self.users = users
+        self.pulls = tree.pulls
+        self.numbers = tree.numbers
     }
 
     /// Blobs of images, and of none.

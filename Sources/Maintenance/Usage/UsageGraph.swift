@@ -39,6 +39,12 @@ struct UsageGraph: Sendable {
         self.children[Int(self.starts[Int(node)])..<Int(self.starts[Int(node) + 1])]
     }
 
+    /// The bytes of the disk of a blob that the `number`th of its users gets, from 0: what a division leaves goes to the first of them.
+    func share(of node: Node, among users: Int32, number: Int32) -> Int64 {
+        let (each, rest) = self.allocated[Int(node)].quotientAndRemainder(dividingBy: Int64(users))
+        return each + (Int64(number) < rest ? 1 : 0)
+    }
+
     func isManifest(_ node: Node) -> Bool { self.kinds[Int(node)] == .manifest || self.kinds[Int(node)] == .index }
 
     init(_ catalog: Catalog, measured scan: BlobScan?) {
