@@ -24,6 +24,8 @@ final class ReadyAnswer {
     let source: RoutedRepository
     let content: Content
     let line: (any HitLine)?
+    /// Counts the hits.
+    let traffic: TrafficCell?
     /// Head and body.
     private(set) var bytes = ByteBuffer()
     /// Bytes of the head.
@@ -34,6 +36,7 @@ final class ReadyAnswer {
         target: [UInt8], hash: UInt64, directory: UpstreamDirectory, source: RoutedRepository, content: Content,
         line: (any HitLine)?
     ) {
+        self.traffic = source.traffic
         self.target = target
         self.hash = hash
         self.directory = directory
