@@ -14,7 +14,7 @@ struct StoreSurvey: Sendable {
         // Should there be no store, this says so best.
         let reader = try await Blocking.run { try StoreAccess.reader(settings) }
         let (scan, rest) = (try await blobs, try await folder)
-        return await Blocking.run {
+        return try await Blocking.run {
             let usage = DiskUsage(reader.catalog, measured: scan)
             if let scan, let rest {
                 let space = StoreSpace(rest, scan, usage, maxSize: settings.maxSize, minFree: settings.minFree)
