@@ -85,7 +85,8 @@ struct UsageTextTests {
     @Test(
         "shares of a whole",
         arguments: [
-            (0, 100, "0 %"), (1, 3, "33 %"), (1, 200, "0.5 %"), (99, 100, "99 %"), (100, 100, "100 %"), (5, 0, "0 %"),
+            (0, 100, "0 %"), (1, 3, "33 %"), (1, 200, "0.5 %"), (1, 2000, "<0.1 %"), (99, 100, "99 %"), (100, 100, "100 %"),
+            (5, 0, "0 %"),
         ] as [(Int64, Int64, String)])
     func percent(_ part: Int64, _ whole: Int64, _ expected: String) {
         #expect(UsageSummary.percent(part, of: whole) == expected)

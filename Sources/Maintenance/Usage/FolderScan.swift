@@ -18,61 +18,74 @@ package struct FolderScan: Sendable {
             if name.hasPrefix(StoreLayout.journal.name) {
                 self.space.journal += status.allocated
             } else {
-                self.space.other += status.allocated
+                let part = StoreLayout.isOwn(rootEntry: name) ? \StoreSpace.folders : \StoreSpace.other
+                self.space[keyPath: part] += status.allocated
             }
         }
-        self.space.folders = own?.allocated ?? 0
+        self.space.folders += own?.allocated ?? 0
         var elsewhere: Set<UInt64> = []
         for name in below {
             guard let path = StoreLayout.found(name, in: nil) else { continue }
             switch path {
             case StoreLayout.blobs: break
-            case StoreLayout.repositories: try self.addLayouts(path, root)
-            case StoreLayout.spool: self.space.spool += try Self.bytes(path, root, &elsewhere)
-            case StoreLayout.quarantine: self.space.quarantine += try Self.bytes(path, root, &elsewhere)
-            default: self.space.other += try Self.bytes(path, root, &elsewhere)
+            case StoreLayout.repositories: self.addLayouts(path, root)
+            case StoreLayout.spool: self.add(path, to: \.spool, root, &elsewhere)
+            case StoreLayout.quarantine: self.add(path, to: \.quarantine, root, &elsewhere)
+            default: self.add(path, to: \.other, root, &elsewhere)
             }
         }
         self.space.free = root.availableBytes
         self.space.isMeasured = true
     }
 
-    /// All that is below a folder, and the folder; a file of several names once.
-    private static func bytes(_ path: StorePath, _ root: StoreRoot, _ seen: inout Set<UInt64>) throws -> Int64 {
-        var bytes: Int64 = 0
+    /// Adds all that is below a folder; a file of several names once.
+    private mutating func add(
+        _ path: StorePath, to part: WritableKeyPath<StoreSpace, Int64>, _ root: StoreRoot, _ seen: inout Set<UInt64>
+    ) {
         var waiting = [path]
         while let next = waiting.popLast() {
-            let own = try root.visit(next) { entry in
+            let own = self.visit(next, root) { space, entry in
                 guard let status = entry.status() else { return }
                 if status.isFolder {
                     if let found = StoreLayout.found(entry.name, in: next) { waiting.append(found) }
                 } else if status.linkCount == 1 || seen.insert(status.inode).inserted {
-                    bytes += status.allocated
-                }
-            }
-            bytes += own?.allocated ?? 0
-        }
-        return bytes
-    }
-
-    private mutating func addLayouts(_ path: StorePath, _ root: StoreRoot) throws {
-        var waiting = [path]
-        while let next = waiting.popLast() {
-            let own = try root.visit(next) { entry in
-                if entry.isSurelyFolder {
-                    if let found = StoreLayout.found(entry.name, in: next) { waiting.append(found) }
-                    return
-                }
-                guard let status = entry.status() else { return }
-                if status.isFolder {
-                    if let found = StoreLayout.found(entry.name, in: next) { waiting.append(found) }
-                } else if Digest.Algorithm(rawValue: next.name) != nil {
-                    self.linked[status.inode] = status.allocated
-                } else {
-                    self.space.folders += status.allocated
+                    space[keyPath: part] += status.allocated
                 }
             }
             self.space.folders += own?.allocated ?? 0
+        }
+    }
+
+    private mutating func addLayouts(_ path: StorePath, _ root: StoreRoot) {
+        var waiting = [path]
+        var linked: [UInt64: Int64] = [:]
+        while let next = waiting.popLast() {
+            let isContent = Digest.Algorithm(rawValue: next.name) != nil
+            let own = self.visit(next, root) { space, entry in
+                if !entry.isSurelyFolder, let status = entry.status(), !status.isFolder {
+                    if isContent {
+                        linked[status.inode] = status.allocated
+                    } else {
+                        space.folders += status.allocated
+                    }
+                } else if let found = StoreLayout.found(entry.name, in: next) {
+                    waiting.append(found)
+                }
+            }
+            self.space.folders += own?.allocated ?? 0
+        }
+        self.linked = linked
+    }
+
+    /// Goes through a folder, if it can be read and is one.
+    private mutating func visit(
+        _ path: StorePath, _ root: StoreRoot, _ body: (inout StoreSpace, StoreRoot.Entry) -> Void
+    ) -> StoreRoot.FileStatus? {
+        do {
+            return try root.visit(path) { body(&self.space, $0) }
+        } catch {
+            self.space.unreadable += 1
+            return nil
         }
     }
 }

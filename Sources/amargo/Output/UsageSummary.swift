@@ -22,6 +22,11 @@ struct UsageSummary {
         }
         if !self.beside.isEmpty { lines.append("Beside   \(self.beside.joined(separator: ", "))") }
         lines.append("Disk     \(self.disk)")
+        if self.space.unreadable > 0 {
+            lines.append(
+                "Unread   \(Self.count(self.space.unreadable, "folder")) that this user may not read; what is in them is not counted"
+            )
+        }
         if self.usage.missing > 0 {
             lines.append(
                 "Missing  \(Self.count(self.usage.missing, "blob")) that the journal names and the disk has not; amargo verify says which"
@@ -74,6 +79,7 @@ struct UsageSummary {
     static func percent(_ part: Int64, of whole: Int64) -> String {
         guard whole > 0 else { return "0 %" }
         let share = Double(part) * 100 / Double(whole)
+        if part > 0, share < 0.1 { return "<0.1 %" }
         return share >= 10 || part == 0 ? "\(Int(share.rounded())) %" : "\((share * 10).rounded() / 10) %"
     }
 }
