@@ -23,7 +23,7 @@ struct BlobScanTests {
         let reader = try StoreReader(folder: lab.path("."))
         let scan = try BlobScan(reader.root)
         let usage = DiskUsage(reader.catalog, measured: scan)
-        return (usage, scan, StoreSpace(try FolderScan(reader.root), scan, usage, maxSize: 0, minFree: 0))
+        return (usage, scan, StoreSpace(try FolderScan(reader.root), scan, usage, in: reader.root))
     }
 
     @Test("the total is what du says of the blobs, and with the rest what it says of the whole store")

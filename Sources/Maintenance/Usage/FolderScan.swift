@@ -5,10 +5,12 @@ import Storage
 package struct FolderScan: Sendable {
     /// Bytes of the disk.
     fileprivate(set) var space = StoreSpace()
-    /// Bytes of the disk of content in image layouts, by inode: most of it is a link to a blob.
-    fileprivate(set) var linked: [UInt64: Int64] = [:]
+    /// Names of content in image layouts; nearly always each is a link to a blob.
+    fileprivate(set) var links = 0
+    /// Where they lie.
+    private var contentFolders: [StorePath] = []
 
-    /// Blocks: it looks at every file of every layout.
+    /// Blocks: it reads every folder of every layout.
     package init(_ root: StoreRoot) throws {
         var below: [String] = []
         let own = try root.visit(nil) { entry in
@@ -44,7 +46,7 @@ package struct FolderScan: Sendable {
     ) {
         var waiting = [path]
         while let next = waiting.popLast() {
-            let own = self.visit(next, root) { space, entry in
+            let own = self.visit(next, root) { space, _, entry in
                 guard let status = entry.status() else { return }
                 if status.isFolder {
                     if let found = StoreLayout.found(entry.name, in: next) { waiting.append(found) }
@@ -58,31 +60,44 @@ package struct FolderScan: Sendable {
 
     private mutating func addLayouts(_ path: StorePath, _ root: StoreRoot) {
         var waiting = [path]
-        var linked: [UInt64: Int64] = [:]
         while let next = waiting.popLast() {
             let isContent = Digest.Algorithm(rawValue: next.name) != nil
-            let own = self.visit(next, root) { space, entry in
-                if !entry.isSurelyFolder, let status = entry.status(), !status.isFolder {
-                    if isContent {
-                        linked[status.inode] = status.allocated
-                    } else {
-                        space.folders += status.allocated
-                    }
+            let own = self.visit(next, root) { space, links, entry in
+                if entry.isSurelyFolder {
+                    if let found = StoreLayout.found(entry.name, in: next) { waiting.append(found) }
+                } else if isContent {
+                    links += 1
+                } else if let status = entry.status(), !status.isFolder {
+                    space.folders += status.allocated
                 } else if let found = StoreLayout.found(entry.name, in: next) {
                     waiting.append(found)
                 }
             }
+            if isContent { self.contentFolders.append(next) }
             self.space.folders += own?.allocated ?? 0
         }
-        self.linked = linked
+    }
+
+    /// Bytes of the disk of what lies among the links and is no link to a blob. Blocks: it looks at each of them.
+    fileprivate func copies(_ blobs: BlobScan, _ root: StoreRoot) -> Int64 {
+        var known = Set(blobs.inodes)
+        var bytes: Int64 = 0
+        for folder in self.contentFolders {
+            // What cannot be read was not counted among the links either.
+            _ = try? root.visit(folder) { entry in
+                guard let status = entry.status(), !status.isFolder, known.insert(status.inode).inserted else { return }
+                bytes += status.allocated
+            }
+        }
+        return bytes
     }
 
     /// Goes through a folder, if it can be read and is one.
     private mutating func visit(
-        _ path: StorePath, _ root: StoreRoot, _ body: (inout StoreSpace, StoreRoot.Entry) -> Void
+        _ path: StorePath, _ root: StoreRoot, _ body: (inout StoreSpace, inout Int, StoreRoot.Entry) -> Void
     ) -> StoreRoot.FileStatus? {
         do {
-            return try root.visit(path) { body(&self.space, $0) }
+            return try root.visit(path) { body(&self.space, &self.links, $0) }
         } catch {
             self.space.unreadable += 1
             return nil
@@ -91,13 +106,13 @@ package struct FolderScan: Sendable {
 }
 
 extension StoreSpace {
+    /// Blocks for a look at every link of the layouts if there are not as many of them as blobs say that they have further names.
+    ///
     /// - Parameter usage: made with the same scan of the blobs.
-    package init(_ folder: FolderScan, _ blobs: BlobScan, _ usage: DiskUsage, maxSize: Int64, minFree: Int64) {
+    package init(_ folder: FolderScan, _ blobs: BlobScan, _ usage: DiskUsage, in root: StoreRoot) {
         self = folder.space
         self.folders += blobs.folders
-        for (inode, bytes) in folder.linked where !blobs.inodes.contains(inode) { self.copies += bytes }
+        if folder.links != blobs.furtherNames { self.copies = folder.copies(blobs, root) }
         self.unknown = blobs.allocated - usage.allocated
-        self.maxSize = maxSize
-        self.minFree = minFree
     }
 }

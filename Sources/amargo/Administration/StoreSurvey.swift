@@ -17,7 +17,8 @@ struct StoreSurvey: Sendable {
         return try await Blocking.run {
             let usage = DiskUsage(reader.catalog, measured: scan)
             if let scan, let rest {
-                let space = StoreSpace(rest, scan, usage, maxSize: settings.maxSize, minFree: settings.minFree)
+                var space = StoreSpace(rest, scan, usage, in: reader.root)
+                (space.maxSize, space.minFree) = (settings.maxSize, settings.minFree)
                 return StoreSurvey(usage: usage, space: space)
             }
             var space = StoreSpace()

@@ -108,10 +108,8 @@ struct DiskUsageCommand: AsyncParsableCommand, StoreUser {
 
     private func printRows(_ list: UsageRows, _ summary: UsageSummary) {
         let grouping = self.by ?? .image
-        var rows = list.rows(by: grouping)
-        self.sort.sort(&rows)
-        let left = rows.dropFirst(self.top ?? rows.count)
-        rows.removeLast(left.count)
+        let part = list.part(by: grouping, self.sort, top: self.top)
+        var rows = part.rows
         // Layers list every blob, those of no image among them.
         if grouping != .layer, let orphans = list.orphans { rows.append(orphans) }
         switch self.format {
@@ -119,9 +117,8 @@ struct DiskUsageCommand: AsyncParsableCommand, StoreUser {
         case .csv: Self.write(CSVText.record(UsageRow.csvHeader) + rows.map { CSVText.record($0.csv) }.joined())
         case .table:
             var text = Self.table(rows, grouping)
-            if !left.isEmpty {
-                let bytes = left.reduce(0) { $0 + $1.figures.attributed }
-                text += "\(left.count) more, with \(Quantity.describe(bytes: bytes)) attributed to them\n"
+            if part.left > 0 {
+                text += "\(part.left) more, with \(Quantity.describe(bytes: part.leftBytes)) attributed to them\n"
             }
             Self.write(text + "\n" + summary.text)
         }

@@ -9,7 +9,34 @@ struct UsageRows {
     /// The tags that are listed; nil for all of them.
     var isListed: (DiskUsage.Image, Tag) -> Bool = { _, _ in true }
 
-    func rows(by grouping: UsageGrouping) -> [UsageRow] {
+    /// The first rows of an order, and what is left behind them.
+    struct Part {
+        var rows: [UsageRow]
+        var left = 0
+        /// Bytes of the disk that are attributed to those.
+        var leftBytes: Int64 = 0
+    }
+
+    func part(by grouping: UsageGrouping, _ order: UsageOrder, top: Int?) -> Part {
+        if grouping == .layer { return self.layers(order, top: top) }
+        var rows = self.rows(by: grouping)
+        order.sort(&rows)
+        let left = rows.dropFirst(top ?? rows.count)
+        let bytes = left.reduce(0) { $0 + $1.figures.attributed }
+        return Part(rows: Array(rows.dropLast(left.count)), left: left.count, leftBytes: bytes)
+    }
+
+    /// Every blob is many: only what is shown is made into a row. Those that are equal come by their digests.
+    private func layers(_ order: UsageOrder, top: Int?) -> Part {
+        let blobs = self.usage.blobs(of: self.selection).map { (key: order.key($0.figures), blob: $0) }.sorted { left, right in
+            left.key == right.key ? left.blob.digest < right.blob.digest : left.key > right.key
+        }
+        let left = blobs.dropFirst(top ?? blobs.count)
+        let bytes = left.reduce(0) { $0 + $1.blob.figures.attributed }
+        return Part(rows: blobs.dropLast(left.count).map { self.row($0.blob) }, left: left.count, leftBytes: bytes)
+    }
+
+    private func rows(by grouping: UsageGrouping) -> [UsageRow] {
         switch grouping {
         case .registry:
             zip(self.usage.registries, self.selection.registries).compactMap { registry, figures in
@@ -21,7 +48,7 @@ struct UsageRows {
             }
         case .image: self.chosen.map { self.row($0) }
         case .tag: self.chosen.flatMap { self.tagRows($0) }
-        case .layer: self.usage.blobs(of: self.selection).map { self.row($0) }
+        case .layer: []
         }
     }
 
