@@ -109,60 +109,15 @@ struct DiskUsageCommand: AsyncParsableCommand, StoreUser {
     private func printRows(_ list: UsageRows, _ summary: UsageSummary) {
         let grouping = self.by ?? .image
         let part = list.part(by: grouping, self.sort, top: self.top)
-        var rows = part.rows
         // Layers list every blob, those of no image among them.
-        if grouping != .layer, let orphans = list.orphans { rows.append(orphans) }
+        let rows = part.rows + [grouping == .layer ? nil : list.orphans].compactMap { $0 }
         switch self.format {
         case .json: Self.write(rows.map { "\($0.json)\n" }.joined() + summary.json + "\n")
         case .csv: Self.write(CSVText.record(UsageRow.csvHeader) + rows.map { CSVText.record($0.csv) }.joined())
         case .table:
-            var text = Self.table(rows, grouping)
-            if part.left > 0 {
-                text += "\(part.left) more, with \(Quantity.describe(bytes: part.leftBytes)) attributed to them\n"
-            }
+            let text = UsageTable(part: part, orphans: grouping == .layer ? nil : list.orphans, grouping: grouping).text
             Self.write(text + "\n" + summary.text)
         }
-    }
-
-    private static func table(_ rows: [UsageRow], _ grouping: UsageGrouping) -> String {
-        let sizes = ["LOGICAL", "UNIQUE", "SHARED", "ATTRIBUTED"]
-        let title = grouping.rawValue.uppercased()
-        let isPinning = rows.contains(where: \.isPinned)
-        var header = grouping == .layer ? ["DIGEST", "KIND"] : [title]
-        let first = header.count
-        header += sizes + (grouping == .layer ? ["IMAGES"] : ["BLOBS"])
-        if grouping == .registry || grouping == .repository { header.append("IMAGES") }
-        header += ["LAST PULLED", "PULLS"] + (grouping == .layer ? ["FIRST IMAGE"] : isPinning ? ["PINNED"] : [])
-        let pulls = header.firstIndex(of: "PULLS") ?? 0
-        var table = TextTable(
-            header, rightAligned: Set((first..<header.count).filter { $0 <= pulls && header[$0] != "LAST PULLED" }))
-        for row in rows {
-            let figures = row.figures
-            var cells = grouping == .layer ? [Self.short(row.digest), row.content ?? ""] : [Self.name(row)]
-            cells += [figures.logical, figures.unique, figures.shared, figures.attributed].map { Quantity.describe(bytes: $0) }
-            cells.append("\(grouping == .layer ? figures.images : figures.blobs)")
-            if grouping == .registry || grouping == .repository { cells.append("\(figures.images)") }
-            cells.append(figures.lastPulled > 0 ? Quantity.date(figures.lastPulled) : "-")
-            cells.append(figures.pulls > 0 ? "\(figures.pulls)" : "-")
-            if grouping == .layer {
-                cells.append(row.name.isEmpty ? "(no image)" : row.name)
-            } else if isPinning {
-                cells.append(row.isPinned ? "yes" : "-")
-            }
-            table.add(cells)
-        }
-        return table.text
-    }
-
-    /// An image of several tags by the first of them and how many more there are; one without by the beginning of its digest.
-    private static func name(_ row: UsageRow) -> String {
-        guard row.kind == "image" || row.kind == "tag" else { return row.name }
-        if row.tags.isEmpty, let at = row.name.firstIndex(of: "@") { return "\(row.name[..<at])@\(Self.short(row.digest))" }
-        return row.tags.count > 1 ? "\(row.name) (+\(row.tags.count - 1))" : row.name
-    }
-
-    private static func short(_ digest: Digest?) -> String {
-        digest.map { "\($0.algorithm.rawValue):\($0.hex.prefix(12))" } ?? "-"
     }
 
     private static func write(_ text: String) { StandardStreams.write(text, to: STDOUT_FILENO) }

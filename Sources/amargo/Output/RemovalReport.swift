@@ -14,18 +14,18 @@ struct RemovalReport {
     let removal: DiskUsage.Removal
     let names: [Name]
 
-    private static let shownKeepers = 3
+    private static let shownKeepers = 2
 
     func text() -> String {
         var text = ""
         if !self.removal.parts.isEmpty {
             let isOne = self.removal.parts.count == 1
-            var table = TextTable(
-                ["IMAGE"] + (isOne ? ["FREES"] : ["ALONE", "TOGETHER"]) + ["STAYS", "FOR"], rightAligned: [1, 2, 3])
-            if isOne { table = TextTable(["IMAGE", "FREES", "STAYS", "FOR"], rightAligned: [1, 2]) }
+            let sizes = isOne ? ["FREES", "STAYS"] : ["ALONE", "TOGETHER", "STAYS"]
+            var table = TextTable(["IMAGE"] + sizes + ["FOR"], rightAligned: Set(1...sizes.count))
             for part in self.removal.parts {
-                let sizes = (isOne ? [part.alone] : [part.alone, part.together]) + [part.kept]
-                table.add([self.name(part.image)] + sizes.map { UsageSummary.size($0) } + [self.describe(part.keepers)])
+                let bytes = (isOne ? [part.alone] : [part.alone, part.together]) + [part.kept]
+                let cells = bytes.map { UsageSummary.size($0) }
+                table.add([UsageTable.short(self.name(part.image))] + cells + [self.describe(part.keepers)])
             }
             text += table.text + "\n"
         }
@@ -53,7 +53,9 @@ struct RemovalReport {
     }
 
     private func describe(_ keepers: [DiskUsage.Removal.Keeper]) -> String {
-        let shown = keepers.prefix(Self.shownKeepers).map { "\(self.name($0.image)) (\(UsageSummary.size($0.bytes)))" }
+        let shown = keepers.prefix(Self.shownKeepers).map { keeper in
+            "\(UsageTable.short(self.name(keeper.image))) (\(UsageSummary.size(keeper.bytes)))"
+        }
         let rest = keepers.count - shown.count
         return shown.isEmpty ? "-" : shown.joined(separator: ", ") + (rest > 0 ? " and \(rest) more" : "")
     }

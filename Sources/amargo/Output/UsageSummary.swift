@@ -39,7 +39,7 @@ struct UsageSummary {
         let figures = self.usage.figures
         let measured = self.space.isMeasured ? "" : " (estimated)"
         let saved =
-            figures.logical > figures.unique
+            self.usage.missing == 0 && figures.logical > figures.unique
             ? "; sharing saves \(Self.size(figures.logical - figures.unique)) of \(Self.size(figures.logical))" : ""
         return
             "Total    \(Self.size(self.usage.allocated))\(measured) in \(Self.count(self.usage.blobs, "blob")): "
