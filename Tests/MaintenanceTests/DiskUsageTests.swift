@@ -177,6 +177,10 @@ struct DiskUsageTests {
         #expect(usage.images.map(\.figures.pulls) == [5, 0, 7, 5])
         #expect(usage.registries.map(\.figures.pulls) == [12, 5])
         #expect(usage.figures.pulls == 12)
+        let store = try Self.store()
+        store.catalog.apply(.use(try UsageStore.digest("m2"), at: 250, pulls: 4))
+        #expect(DiskUsage(store.catalog).images.map(\.figures.pulls) == [0, 4, 0, 0])
+        #expect(DiskUsage(store.catalog).images[1].figures.lastPulled == 250)
     }
 
     @Test("a tagged or pinned platform is an image of its own and shared with its index; a name of its own attaches to nobody")

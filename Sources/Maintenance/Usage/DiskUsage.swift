@@ -107,8 +107,8 @@ package struct DiskUsage: Sendable {
     ///
     /// - Parameters:
     ///   - scan: what the blobs were found to take on the disk.
-    ///   - pulls: how often a platform manifest was pulled.
-    package init(_ catalog: Catalog, measured scan: BlobScan? = nil, pulls: (Digest) -> Int64 = { _ in 0 }) {
+    ///   - pulls: how often a platform manifest was pulled; nil for what the catalog knows of that.
+    package init(_ catalog: Catalog, measured scan: BlobScan? = nil, pulls: ((Digest) -> Int64)? = nil) {
         let graph = UsageGraph(catalog, measured: scan)
         var tree = UsageTree(graph: graph)
         tree.build(catalog)

@@ -18,6 +18,8 @@ struct UsageGraph: Sendable {
     /// For manifests, Unix seconds of the newest pull, or of their coming; else 0.
     private(set) var times: [Int64] = []
     private(set) var kinds: [Kind] = []
+    /// How often manifests were pulled, where the catalog knows.
+    private(set) var pulls: [Node: Int64] = [:]
     /// The first repository that holds it, by the catalog's number; 0 for nobody.
     private(set) var homes: [UInt32] = []
     /// The others.
@@ -90,6 +92,7 @@ struct UsageGraph: Sendable {
             if !others.isEmpty { self.others[node] = others }
             if let facts = content.manifest {
                 manifests.append((node, facts))
+                if content.pulls > 0 { self.pulls[node] = content.pulls }
                 self.times.append(max(content.usedAt, content.storedAt))
                 self.kinds.append(facts.mediaType.isIndex ? .index : .manifest)
             } else {

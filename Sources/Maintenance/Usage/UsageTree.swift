@@ -147,9 +147,9 @@ struct UsageTree {
     // MARK: - Counting
 
     /// Fills in the figures; returns how many images have each blob, and what none has.
-    mutating func count(_ pulls: (Digest) -> Int64) -> (users: [Int32], orphans: DiskUsage.Orphans) {
+    mutating func count(_ pulls: ((Digest) -> Int64)?) -> (users: [Int32], orphans: DiskUsage.Orphans) {
         for (position, kind) in self.graph.kinds.enumerated() where kind == .manifest {
-            let count = pulls(self.graph.digests[position])
+            let count = pulls.map { $0(self.graph.digests[position]) } ?? self.graph.pulls[Node(position)] ?? 0
             if count > 0 { self.pulls[Node(position)] = count }
         }
         var walk = UsageWalk(self.graph)

@@ -21,13 +21,13 @@ struct RemovalReport {
         if !self.removal.parts.isEmpty {
             let isOne = self.removal.parts.count == 1
             let sizes = isOne ? ["FREES", "STAYS"] : ["ALONE", "TOGETHER", "STAYS"]
-            var table = TextTable(["IMAGE"] + sizes + ["FOR"], rightAligned: Set(1...sizes.count))
+            var table = TextTable([("IMAGE", .left)] + sizes.map { ($0, .right) } + [("FOR", .left)])
             for part in self.removal.parts {
                 let bytes = (isOne ? [part.alone] : [part.alone, part.together]) + [part.kept]
                 let cells = bytes.map { UsageSummary.size($0) }
                 table.add([UsageTable.short(self.name(part.image))] + cells + [self.describe(part.keepers)])
             }
-            text += table.text + "\n"
+            text += table.lines.map { "\($0)\n" }.joined() + "\n"
         }
         for name in self.names {
             text += "\(name.name) frees nothing: its content stays, as \(name.others.joined(separator: ", "))\n"

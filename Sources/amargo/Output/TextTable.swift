@@ -1,30 +1,31 @@
-/// Columns of text, as wide as what is in them.
+/// Rows of text in columns. Numbers stand at the right of theirs.
 struct TextTable {
-    private var rows: [[String]]
-    /// Columns whose text ends at the right, as numbers do.
-    private let right: Set<Int>
-
-    init(_ header: [String], rightAligned: Set<Int> = []) {
-        self.rows = [header]
-        self.right = rightAligned
+    enum Alignment {
+        case left, right
     }
 
-    mutating func add(_ row: [String]) { self.rows.append(row) }
+    private let alignments: [Alignment]
+    private var rows: [[String]]
 
-    /// All lines, with their ends.
-    var text: String {
-        let widths = self.rows[0].indices.map { column in self.rows.lazy.map { $0[column].count }.max() ?? 0 }
-        var text = ""
-        for row in self.rows {
+    init(_ header: [(title: String, alignment: Alignment)]) {
+        self.alignments = header.map(\.alignment)
+        self.rows = [header.map(\.title)]
+    }
+
+    mutating func add(_ cells: [String]) { self.rows.append(cells) }
+
+    /// The header first; no line ends in spaces.
+    var lines: [String] {
+        let widths = self.alignments.indices.map { column in self.rows.lazy.map { $0[column].count }.max() ?? 0 }
+        return self.rows.map { row in
             var line = ""
             for (column, cell) in row.enumerated() {
                 if column > 0 { line += "  " }
                 let space = String(repeating: " ", count: widths[column] - cell.count)
-                line += self.right.contains(column) ? space + cell : cell + space
+                line += self.alignments[column] == .left ? cell + space : space + cell
             }
             while line.last == " " { line.removeLast() }
-            text += line + "\n"
+            return line
         }
-        return text
     }
 }

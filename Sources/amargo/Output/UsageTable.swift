@@ -13,14 +13,15 @@ struct UsageTable {
         let header = self.header
         let pulls = header.firstIndex(of: "PULLS") ?? 0
         let left: Set<String> = [header[0], "KIND", "LAST PULLED"]
-        var table = TextTable(header, rightAligned: Set(header.indices.filter { $0 <= pulls && !left.contains(header[$0]) }))
+        var table = TextTable(
+            header.enumerated().map { ($1, $0 <= pulls && !left.contains($1) ? .right : .left) })
         for row in self.part.rows { table.add(self.cells(row)) }
         if self.part.left > 0 {
             let bytes = Quantity.describe(bytes: self.part.leftBytes)
             table.add(header.enumerated().map { $1 == "ATTRIBUTED" ? bytes : $0 == 0 ? "\(self.part.left) more" : "" })
         }
         if let orphans = self.orphans { table.add(self.cells(orphans)) }
-        return table.text
+        return table.lines.map { "\($0)\n" }.joined()
     }
 
     /// Whether anything that is shown is pinned.
