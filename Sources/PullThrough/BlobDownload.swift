@@ -28,6 +28,9 @@ package final class BlobDownload: Sendable {
     /// A download of the same that was given up, and whose spool file is to be gone on with.
     private let predecessor: Mutex<BlobDownload?>
 
+    /// For people.
+    private let beganAt = ContinuousClock.now
+
     private struct Shared {
         var machine = StateMachine()
         /// What a stored manifest says that the blob measures, in bytes.
@@ -85,6 +88,13 @@ package final class BlobDownload: Sendable {
 
     /// Size in bytes, once known.
     package var size: Int64? { self.shared.withLock { $0.machine.size } }
+
+    package var progress: DownloadProgress {
+        let (received, size) = self.shared.withLock { ($0.machine.watermark, $0.machine.size ?? $0.announced) }
+        return DownloadProgress(
+            digest: self.digest, upstream: self.source.upstream.name, repository: self.source.repository, received: received,
+            size: size, followers: self.following.withLock { $0.count }, elapsed: self.beganAt.duration(to: .now))
+    }
 
     private func change(_ event: (inout StateMachine) -> Bool) {
         let wakes = self.shared.withLock { shared -> [@Sendable () -> Void] in
@@ -147,7 +157,7 @@ package final class BlobDownload: Sendable {
     }
 
     private func makeIntake() -> BlobIntake {
-        BlobIntake(sink: self, store: self.store, caution: self.source.upstream.caution)
+        BlobIntake(sink: self, source: self.source, store: self.store)
     }
 
     /// Whether the content is here and may go to this repository.

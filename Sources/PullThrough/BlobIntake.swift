@@ -34,6 +34,8 @@ final class BlobIntake: BlobReceiver {
         var idleWaiters: [CheckedContinuation<Void, any Error>] = []
         var failure: (any Error)?
         var hasBegun = false
+        /// Counts what comes.
+        var traffic: TrafficCell?
         var pace: BodyPace
     }
 
@@ -45,13 +47,16 @@ final class BlobIntake: BlobReceiver {
 
     private let store: ContentStore
     private let sink: any Sink
+    private let source: RoutedRepository
     private let state: Mutex<State>
     /// What is known already of the body that comes now.
     private let replaying = Mutex<PrefixReplay?>(nil)
 
-    init(sink: any Sink, store: ContentStore, caution: UpstreamCaution) {
+    init(sink: any Sink, source: RoutedRepository, store: ContentStore) {
         self.sink = sink
+        self.source = source
         self.store = store
+        let caution = source.upstream.caution
         self.state = Mutex(State(pace: BodyPace(window: caution.bodyWindow, minimum: caution.bodyInWindow)))
     }
 
@@ -67,6 +72,7 @@ final class BlobIntake: BlobReceiver {
         try self.sink.begin(BlobHead(offset: head.offset + known, size: head.size))
         self.state.withLock { state in
             state.hasBegun = true
+            state.traffic = self.source.traffic
             state.pace.began(at: .now)
         }
     }
@@ -80,6 +86,7 @@ final class BlobIntake: BlobReceiver {
         }
         let action = self.state.withLock { state -> Action in
             if let failure = state.failure { return .fail(failure) }
+            state.traffic?.add(Int64(part.readableBytes), to: .bytesFetched)
             state.queue.append(part)
             state.queuedBytes += part.readableBytes
             var hold: EventLoopPromise<Void>?

@@ -138,7 +138,7 @@ package final class BlobRelay: Sendable {
     // MARK: - Running
 
     func run() async {
-        let intake = BlobIntake(sink: self, store: self.store, caution: self.source.upstream.caution)
+        let intake = BlobIntake(sink: self, source: self.source, store: self.store)
         self.intake.withLock { $0 = intake }
         if self.state.withLock({ $0.isCancelled }) { return }
         do {

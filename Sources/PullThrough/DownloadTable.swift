@@ -23,6 +23,8 @@ package final class DownloadTable: Sendable {
 
     package var count: Int { self.downloads.withLock { $0.count } }
 
+    var all: [BlobDownload] { self.downloads.withLock { Array($0.values) } }
+
     package func download(_ digest: Digest, in source: RoutedRepository) -> BlobDownload? {
         self.downloads.withLock { $0[Key(digest, source)] }
     }

@@ -16,6 +16,7 @@ extension PullThroughCache {
             let response = try await self.noting(reference, in: source) {
                 try await source.ask { try await $0.manifest(reference, in: $1) }
             }
+            source.traffic?.add(Int64(response.bytes.readableBytes), to: .bytesFetched)
             let manifest = try self.manifest(in: response, reference, source)
             if case .tag(let tag) = reference {
                 self.recentTags.set(
@@ -100,6 +101,7 @@ extension PullThroughCache {
                 self.logger.warning("[\(source.upstream.name)] Manifest \(manifest.digest) is not stored: \(error)")
             }
             self.arrivedManifests.withLock { _ = $0.removeValue(forKey: key) }
+            self.countArrivedPulls(of: manifest.digest)
         }
     }
 

@@ -12,6 +12,8 @@ import Upstream
 package final class PullThroughCache: Sendable {
     package let store: ContentStore
     package let downloads = DownloadTable()
+    /// How well it has served.
+    package let traffic: TrafficLedger
     let service: DownloadService
     let logger: Logger
     let freshness: FreshnessPolicy
@@ -23,6 +25,8 @@ package final class PullThroughCache: Sendable {
     let listFlights = SingleFlight<ListCache.Key, (ListCache.Entry, CacheState)>()
     /// Manifests that have come and are not on the shelf yet.
     let arrivedManifests = Mutex<[ManifestKey: ManifestContent]>([:])
+    /// Pulls of those, which the catalog does not know yet.
+    let arrivedPulls = Mutex<[Digest: Int64]>([:])
     private let now: @Sendable () -> Int64
     private let directoryBox: Mutex<UpstreamDirectory>
 
@@ -37,16 +41,17 @@ package final class PullThroughCache: Sendable {
     package init(
         store: ContentStore, directory: UpstreamDirectory, service: DownloadService, logger: Logger,
         absenceLifetime: Duration = .seconds(10), freshness: FreshnessPolicy = FreshnessPolicy(),
-        now: @escaping @Sendable () -> Int64
+        traffic: TrafficLedger = TrafficLedger(), now: @escaping @Sendable () -> Int64
     ) {
         self.store = store
+        self.traffic = traffic
         self.service = service
         self.logger = logger
         self.now = now
         self.freshness = freshness
         self.absences = NegativeAnswers(lifetime: absenceLifetime)
         self.directoryBox = Mutex(directory)
-        self.keepApart(directory)
+        self.prepare(directory)
     }
 
     /// The upstreams in force. A request takes this once and keeps to it.
@@ -54,18 +59,19 @@ package final class PullThroughCache: Sendable {
 
     /// Puts another configuration in force for the requests that come.
     package func use(_ directory: UpstreamDirectory) {
-        self.keepApart(directory)
+        self.prepare(directory)
         self.directoryBox.withLock { $0 = directory }
     }
 
-    private func keepApart(_ directory: UpstreamDirectory) {
+    private func prepare(_ directory: UpstreamDirectory) {
+        for binding in directory.bindings { binding.count(in: self.traffic.upstream(binding.name)) }
         self.store.keepRepositoriesApart(in: Set(directory.bindings.filter(\.isPrivate).map(\.namespace)))
     }
 
     func shelf(_ source: RoutedRepository) -> Shelf { Shelf(store: self.store, source: source) }
 
     /// Unix seconds.
-    var wallClock: Int64 { self.now() }
+    package var wallClock: Int64 { self.now() }
 
     func age(of entry: Catalog.TagEntry) -> Int64 { self.freshness.age(of: entry, now: self.now(), instant: .now) }
 

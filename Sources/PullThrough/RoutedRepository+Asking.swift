@@ -17,7 +17,7 @@ extension RoutedRepository {
                 try await self.upstream.questions.pass(self.repository.name, within: AskingTime.remaining(of: budget)) {
                     // Whoever waited may have waited for this.
                     try self.checkReach()
-                    return try await self.askAgain { try await question(client, self.repository.name) }
+                    return try await self.counted { try await self.askAgain { try await question(client, self.repository.name) } }
                 }
             }
         } catch {
@@ -29,10 +29,27 @@ extension RoutedRepository {
     /// Fetches a blob or a part of it; a failure is remembered by whoever does not ask for the rest.
     func blob(_ digest: Digest, range: BlobRange, receiver: any BlobReceiver) async throws {
         try self.checkReach()
-        try await self.askAgain {
-            try await self.upstream.client.blob(digest, in: self.repository.name, range: range, receiver: receiver)
+        try await self.counted {
+            try await self.askAgain {
+                try await self.upstream.client.blob(digest, in: self.repository.name, range: range, receiver: receiver)
+            }
         }
     }
+
+    /// Counts a question; a repository of which the registry knows something has a count of its own.
+    private func counted<T: Sendable>(_ question: () async throws -> T) async throws -> T {
+        do {
+            let answer = try await question()
+            self.traffic?.add(to: .upstreamRequests)
+            return answer
+        } catch {
+            self.upstream.traffic?.known(self.repository).add(to: .upstreamRequests)
+            throw error
+        }
+    }
+
+    /// Where the traffic of a repository that has content is counted.
+    package var traffic: TrafficCell? { self.upstream.traffic?.cell(self.repository) }
 
     /// A registry that says no, although it has just given a token, says it for a while.
     func noteDenial(_ error: any Error) {

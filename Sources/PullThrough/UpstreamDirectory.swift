@@ -1,4 +1,5 @@
 import OCI
+import Synchronization
 import Upstream
 
 /// A configured registry: its name, its namespaces and how to ask it.
@@ -25,6 +26,7 @@ package final class UpstreamBinding: Sendable {
     let denials = FailureMemory<RepositoryName>(limit: Limits.Memory.denials)
     let wrongContent: WrongContent
     let questions: FairGate
+    private let trafficBox = AtomicLazyReference<UpstreamTraffic>()
 
     package init(
         name: String, namespaces: [Namespace], cacheTtl: Duration, access: RepositoryAccess = RepositoryAccess(),
@@ -46,6 +48,12 @@ package final class UpstreamBinding: Sendable {
         self.wrongContent = WrongContent(caution)
         self.questions = FairGate(limit: caution.questions)
     }
+
+    /// Where its traffic is counted; nil while no cache uses it.
+    package var traffic: UpstreamTraffic? { self.trafficBox.load() }
+
+    /// Has its traffic counted there, from now on and for good.
+    func count(in traffic: UpstreamTraffic) { _ = self.trafficBox.storeIfNil(traffic) }
 
     /// How long a tag is believed at present: longer while the registry grants few pulls more.
     package var tagLifetime: Duration { self.cacheTtl * self.client.status.stretch }

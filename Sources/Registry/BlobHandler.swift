@@ -60,6 +60,7 @@ struct BlobHandler {
         head.setImmutable(for: source.upstream.sharing)
         head.add("accept-ranges", "bytes")
         head.add("cache-status", state.cacheStatus(lifetime: nil, isCollapsed: isCollapsed))
+        head.outcome = RequestOutcome(state, isCollapsed: isCollapsed)
         return head
     }
 

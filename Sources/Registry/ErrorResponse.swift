@@ -16,6 +16,8 @@ struct ErrorResponse {
     var endsConnection = false
     /// The client has asked for just this: no news for the log.
     var isExpected = false
+    /// Whether a registry or this host could not answer; else there is nothing to be had.
+    var isFailure: Bool { !self.isExpected && (self.status.code >= 500 || self.status == .tooManyRequests) }
 
     init(_ status: HTTPResponseStatus, _ code: RegistryErrorCode, _ message: String, retryAfter: Int? = nil, allow: String? = nil)
     {

@@ -15,6 +15,10 @@ final class Exchange {
     private weak var connection: RegistryHandler?
     private(set) var hasResponded = false
     private(set) var isOver = false
+    /// What is asked for, and where; nil for what is no content.
+    private var subject: (kind: RequestKind, source: RoutedRepository)?
+    /// Counts the bytes of content that go out.
+    private var traffic: TrafficCell?
     /// The stream that exists for this client alone; it ends with it.
     private var relay: BlobRelay?
     /// The download that is told when this client is gone.
@@ -29,11 +33,31 @@ final class Exchange {
 
     var isHead: Bool { self.request.method == .HEAD }
 
+    /// Says what is asked for, so that the answer is counted.
+    func concerns(_ kind: RequestKind, _ source: RoutedRepository) { self.subject = (kind, source) }
+
+    /// Counts the answer that begins.
+    private func count(_ outcome: RequestOutcome?) {
+        guard let outcome, let (kind, source) = self.subject else { return }
+        self.subject = nil
+        switch outcome {
+        case .absent, .failed: source.upstream.traffic?.known(source.repository).note(outcome, kind)
+        default:
+            let traffic = source.traffic
+            traffic?.note(outcome, kind)
+            if kind != .list { self.traffic = traffic }
+        }
+    }
+
+    /// Bytes of a body have been handed to the connection.
+    func noteSent(_ count: Int) { self.traffic?.add(Int64(count), to: .bytesServed) }
+
     /// Sends the response; the body is pulled from its source as the client takes it. A second response is our own bug.
     func respond(_ head: ResponseHead, _ body: BodySource = .none) {
         guard !self.isOver else { return }
         guard !self.hasResponded else { return assertionFailure("a request has one response") }
         self.hasResponded = true
+        self.count(head.outcome)
         self.connection?.begin(head, body, for: self)
     }
 
@@ -43,6 +67,7 @@ final class Exchange {
             if error.endsConnection { self.connection?.refuseRest() }
         }
         var head = ResponseHead(error.status)
+        head.outcome = error.isFailure ? .failed : .absent
         head.add("content-type", "application/json")
         let body = error.body
         head.add("content-length", String(body.readableBytes))

@@ -117,6 +117,7 @@ struct ListHandler {
     ) -> ResponseHead {
         var head = ResponseHead(.ok)
         head.add("x-amargo-cache", answer.state.label)
+        head.outcome = RequestOutcome(answer.state)
         head.add("cache-status", answer.state.cacheStatus(lifetime: answer.lifetime))
         head.add("age", String(answer.age))
         if case .stale(let reason) = answer.state {

@@ -74,6 +74,7 @@ struct ManifestHandler {
             return exchange.respond(head.withoutLength())
         }
         guard !exchange.isHead else { return exchange.respond(head) }
+        self.cache.notePull(reference, answer.digest, answer.mediaType, RequestOutcome(answer.state), in: source)
         switch answer.body {
         case .memory(let bytes): exchange.respond(head, .bytes(bytes))
         case .stored(let content): self.send(head, answer, size: content.size, reference, in: source, exchange)

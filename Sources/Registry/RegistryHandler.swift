@@ -253,6 +253,7 @@ final class RegistryHandler: ChannelInboundHandler {
     func send(_ part: IOData, isLast: Bool, _ completion: @escaping (Bool) -> Void) {
         guard let context = self.context else { return completion(false) }
         self.sentBytes += Int64(part.readableBytes)
+        self.exchange?.noteSent(part.readableBytes)
         let promise = context.eventLoop.makePromise(of: Void.self)
         promise.futureResult.assumeIsolated().whenComplete { result in
             self.lastActivity = .now()

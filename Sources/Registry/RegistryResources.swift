@@ -62,19 +62,19 @@ final class RegistryResources: Sendable {
         case .catalog(let count, let last, let ns):
             ListHandler(cache: self.cache).catalog(count: count, after: last, ns: ns, exchange)
         case .tags(let name, let count, let last, let ns):
-            self.withSource(name, ns, exchange) { source in
+            self.withSource(name, ns, .list, exchange) { source in
                 ListHandler(cache: self.cache).tags(name, in: source, count: count, after: last, ns: ns, exchange)
             }
         case .referrers(let name, let digest, let type, let ns):
-            self.withSource(name, ns, exchange) { source in
+            self.withSource(name, ns, .list, exchange) { source in
                 ListHandler(cache: self.cache).referrers(of: digest, in: source, artifactType: type, exchange)
             }
         case .manifest(let name, let reference, let ns):
-            self.withSource(name, ns, exchange) { source in
+            self.withSource(name, ns, .manifest, exchange) { source in
                 ManifestHandler(cache: self.cache, logger: self.logger).handle(reference, in: source, exchange)
             }
         case .blob(let name, let digest, let ns):
-            self.withSource(name, ns, exchange) { source in
+            self.withSource(name, ns, .blob, exchange) { source in
                 BlobHandler(cache: self.cache, logger: self.logger).handle(digest, in: source, exchange)
             }
         }
@@ -96,9 +96,13 @@ final class RegistryResources: Sendable {
         OperationsHandler(cache: self.cache, configuration: self.configuration, startedAt: self.startedAt)
     }
 
-    private func withSource(_ name: Substring, _ ns: Namespace?, _ exchange: Exchange, _ body: (RoutedRepository) -> Void) {
+    private func withSource(
+        _ name: Substring, _ ns: Namespace?, _ kind: RequestKind, _ exchange: Exchange, _ body: (RoutedRepository) -> Void
+    ) {
         do {
-            body(try self.cache.directory.route(name, ns: ns))
+            let source = try self.cache.directory.route(name, ns: ns)
+            exchange.concerns(kind, source)
+            body(source)
         } catch let error as ReferenceError {
             exchange.fail(ErrorResponse(.badRequest, .nameInvalid, error.description))
         } catch let error as PullThroughError {

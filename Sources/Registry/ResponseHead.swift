@@ -6,6 +6,8 @@ import PullThrough
 struct ResponseHead {
     private(set) var status: HTTPResponseStatus
     private(set) var headers: HTTPHeaders
+    /// How the request ended, where the answer is content.
+    var outcome: RequestOutcome?
 
     init(_ status: HTTPResponseStatus) {
         self.status = status
@@ -20,6 +22,7 @@ struct ResponseHead {
         head.add("docker-content-digest", digest.description)
         head.add("etag", "\"\(digest)\"")
         head.add("x-amargo-cache", state.label)
+        head.outcome = RequestOutcome(state)
         return head
     }
 

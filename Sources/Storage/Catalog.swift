@@ -17,6 +17,8 @@ package final class Catalog: Sendable {
         package let manifest: ManifestFacts?
         /// Unix seconds of the last pull, for manifests; 0 when there was none.
         package let usedAt: Int64
+        /// How often it was sent to clients, for manifests of images.
+        package let pulls: Int64
     }
 
     package struct TagEntry: Hashable, Sendable {
@@ -85,7 +87,7 @@ package final class Catalog: Sendable {
     private func describe(_ entry: Entry) -> Content {
         Content(
             size: entry.size, storedAt: Int64(entry.storedAt), manifest: entry.manifest?.facts,
-            usedAt: entry.manifest?.usedAt ?? 0)
+            usedAt: entry.manifest?.usedAt ?? 0, pulls: entry.manifest?.pullCount ?? 0)
     }
 
     /// Where content was pulled first; its bytes count for that registry's cap.
@@ -175,9 +177,32 @@ package final class Catalog: Sendable {
 
     // MARK: - Changes
 
-    /// Notes that a manifest was pulled at this moment (Unix seconds); true when the journal is to be told, at most once an hour.
-    func noteUse(of digest: Digest, at time: Int64) -> Bool {
-        self.shard(digest).table.withLock { $0.entries[digest]?.manifest }?.noteUse(at: time) ?? false
+    /// Notes that a manifest was pulled at this moment (Unix seconds).
+    ///
+    /// - Returns: what the journal is to be told, at most once an hour.
+    func noteUse(of digest: Digest, at time: Int64) -> JournalRecord? {
+        guard let manifest = self.shard(digest).table.withLock({ $0.entries[digest]?.manifest }), manifest.noteUse(at: time)
+        else { return nil }
+        return .use(digest, at: time, pulls: manifest.pullCount)
+    }
+
+    /// Counts pulls of a manifest; false when it is not here.
+    func notePull(of digest: Digest, count: Int64) -> Bool {
+        guard let manifest = self.shard(digest).table.withLock({ $0.entries[digest]?.manifest }) else { return false }
+        manifest.notePull(count: count)
+        return true
+    }
+
+    /// The pulls that the journal does not know yet; asked twice, they are said once. Not for event loops.
+    func takeUntoldPulls() -> [JournalRecord] {
+        self.contents.flatMap { shard in
+            shard.table.withLock { table in
+                table.entries.compactMap { digest, entry in
+                    guard let manifest = entry.manifest, manifest.hasUntoldPulls() else { return nil }
+                    return .use(digest, at: manifest.usedAt, pulls: manifest.pullCount)
+                }
+            }
+        }
     }
 
     /// Takes a record in. Doing so twice changes nothing.
@@ -210,8 +235,8 @@ package final class Catalog: Sendable {
             self.grow(repository) { $0.pins[reference] = at }
         case .unpin(let reference, let repository):
             self.shrink(repository) { $0.pins[reference] = nil }
-        case .use(let digest, let at):
-            self.shard(digest).table.withLock { $0.entries[digest]?.manifest?.use(at: at) }
+        case .use(let digest, let at, let pulls):
+            self.shard(digest).table.withLock { $0.entries[digest]?.manifest?.use(at: at, pulls: pulls) }
         case .delete(let digest):
             let holders = self.remove(digest)
             // Said twice, the first holds: by the second time nobody has the content.
@@ -368,7 +393,8 @@ package final class Catalog: Sendable {
                     continue
                 }
                 try emit(.manifest(digest, manifest.facts, size: entry.size, repository: home, at: Int64(entry.storedAt)))
-                if manifest.usedAt > 0 { try emit(.use(digest, at: manifest.usedAt)) }
+                let pulls = manifest.pullCount
+                if manifest.usedAt > 0 || pulls > 0 { try emit(.use(digest, at: manifest.usedAt, pulls: pulls)) }
             }
         }
         // After all content: a link before its content would only wait for it.

@@ -88,8 +88,8 @@ extension ContentStore {
             self.forget(digest)
             self.take(digest, facts, size: content.size, in: holders.first, at: content.storedAt)
             for repository in holders.dropFirst() { self.link(digest, to: repository) }
-            guard content.usedAt > 0 else { return }
-            let use = JournalRecord.use(digest, at: content.usedAt)
+            guard content.usedAt > 0 || content.pulls > 0 else { return }
+            let use = JournalRecord.use(digest, at: content.usedAt, pulls: content.pulls)
             self.catalog.apply(use)
             self.journal.note(use)
         }

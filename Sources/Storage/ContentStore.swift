@@ -393,9 +393,12 @@ package final class ContentStore: Sendable {
 
     /// Remembers that a manifest was pulled; the journal is told at most once an hour. Never blocks.
     package func noteUse(of digest: Digest) {
-        let now = self.now()
-        if self.catalog.noteUse(of: digest, at: now) { self.journal.note(.use(digest, at: now)) }
+        if let record = self.catalog.noteUse(of: digest, at: self.now()) { self.journal.note(record) }
     }
+
+    /// Counts pulls of a manifest; false when it is not stored. The journal is told with its next use, and at the end. Never blocks.
+    @discardableResult
+    package func notePull(of digest: Digest, count: Int64 = 1) -> Bool { self.catalog.notePull(of: digest, count: count) }
 
     /// Takes content out of the catalog that is no longer on the disk.
     package func forget(_ digest: Digest) {
@@ -530,7 +533,10 @@ package final class ContentStore: Sendable {
     /// Writes what is still in memory. Nothing may be stored afterwards.
     package func close() async {
         do {
-            try await self.run { self.flushLayouts() }
+            try await self.run {
+                self.flushLayouts()
+                if !self.isReadOnly { for record in self.catalog.takeUntoldPulls() { self.journal.note(record) } }
+            }
         } catch {
             self.logger.warning("Layouts were not written at the end", metadata: ["error": "\(error)"])
         }

@@ -140,6 +140,7 @@ package struct JournalEntry: Hashable, Sendable {
     private var mediaType: MediaType?
     private var size: Int64?
     private var at: Int64 = 0
+    /// Of a manifest's children, or of a use's pulls.
     private var childCount: Int64?
     /// How a tag came, when not from its registry.
     private var way: String?
@@ -275,7 +276,7 @@ package struct JournalEntry: Hashable, Sendable {
         case ("unpin", _, let repository?):
             guard let name = self.name else { return nil }
             return .record(.unpin(name, repository))
-        case ("use", let digest?, _): return .record(.use(digest, at: self.at))
+        case ("use", let digest?, _): return .record(.use(digest, at: self.at, pulls: max(0, self.childCount ?? 0)))
         case ("delete", let digest?, _): return .record(.delete(digest))
         case ("deleted", let digest?, _): return .record(.deleted(digest))
         case ("blob", _, _), ("edges", _, _), ("manifest", _, _), ("link", _, _), ("tag", _, _), ("untag", _, _), ("use", _, _),

@@ -21,8 +21,8 @@ package enum JournalRecord: Hashable, Sendable {
     /// What this name stands for is not to be removed to make room; since when (Unix seconds).
     case pin(Reference, QualifiedRepository, at: Int64)
     case unpin(Reference, QualifiedRepository)
-    /// A manifest was last pulled at this time (Unix seconds).
-    case use(Digest, at: Int64)
+    /// A manifest was last pulled at this time (Unix seconds), and so often in all, as far as it was counted.
+    case use(Digest, at: Int64, pulls: Int64 = 0)
     /// Content is about to be removed; replay finishes what this began.
     case delete(Digest)
     /// Content is gone: removed, missing or damaged.
@@ -111,7 +111,13 @@ extension JournalRecord {
             [JournalMembers("pin").with("repo", repository).with("ref", reference.description).with("at", at).bytes]
         case .unpin(let reference, let repository):
             [JournalMembers("unpin").with("repo", repository).with("ref", reference.description).bytes]
-        case .use(let digest, let at): [JournalMembers("use").with("d", digest).with("at", at).bytes]
+        case .use(let digest, let at, let pulls):
+            // An older version knows no count, and takes no notice of it.
+            [
+                pulls > 0
+                    ? JournalMembers("use").with("d", digest).with("at", at).with("n", pulls).bytes
+                    : JournalMembers("use").with("d", digest).with("at", at).bytes
+            ]
         case .delete(let digest): [JournalMembers("delete").with("d", digest).bytes]
         case .deleted(let digest): [JournalMembers("deleted").with("d", digest).bytes]
         case .unknown(let payload, _): [payload]

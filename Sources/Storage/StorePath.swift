@@ -36,6 +36,9 @@ package enum StoreLayout {
     package static let journal = StorePath("journal.jsonl")
     package static let newJournal = StorePath("journal.jsonl.new")
     package static let tornJournal = StorePath("journal.jsonl.torn")
+    package static let statistics = StorePath("statistics.json")
+    package static let newStatistics = StorePath(".statistics.json.tmp")
+    package static let badStatistics = StorePath("statistics.json.bad")
     package static let spool = StorePath("spool")
     package static let blobs = StorePath("blobs")
     package static let repositories = StorePath("repositories")
@@ -45,7 +48,7 @@ package enum StoreLayout {
     package static func isOwn(rootEntry name: String) -> Bool {
         let known = [
             "store.json", ".store.json.tmp", "store.lock", "amargo.sock", "blobs", "repositories", "spool", "quarantine",
-            "lost+found",
+            "statistics.json", ".statistics.json.tmp", "statistics.json.bad", "lost+found",
         ]
         return known.contains(name) || name.hasPrefix("journal.jsonl")
     }

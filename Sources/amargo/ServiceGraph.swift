@@ -55,10 +55,14 @@ struct ServiceGraph {
             self.settings, self.upstreams, group: group, connections: budget.upstreamConnections, isOffline: self.isOffline,
             logger: self.logger)
         let downloads = DownloadService()
+        let traffic = TrafficLedger()
+        let keeper = TrafficKeeper(traffic, store: store, logger: self.logger, now: wallClock)
+        try await store.run { TrafficKeeper.restore(traffic, from: store, logger: self.logger) }
         let cache = PullThroughCache(
-            store: store, directory: upstreams.directory, service: downloads, logger: self.logger, now: wallClock)
+            store: store, directory: upstreams.directory, service: downloads, logger: self.logger, traffic: traffic,
+            now: wallClock)
         let commands = StoreAdministration(
-            store: store, role: "serve", version: UserAgent.version, warmer: ImageWarmer(cache))
+            store: store, role: "serve", version: UserAgent.version, warmer: ImageWarmer(cache), serving: cache)
         let administration = AdminServer(commands, group: group, logger: self.logger)
         let watches = try self.settings.watchedFolder.map { folder in
             [ImportWatch(folder, commands, ImportOptions(naming: try self.settings.bundleNaming()), logger: self.logger)]
@@ -76,9 +80,10 @@ struct ServiceGraph {
 
         // Shut down from the last to the first: answers end before downloads, downloads before the store.
         var group = ServiceGroupConfiguration(
-            services: [StoreUpkeep(store: store), Scrub(store: store, logger: self.logger), administration] + (watches ?? []) + [
-                downloads, ImpatientStop(server: server), server,
-            ],
+            services: [StoreUpkeep(store: store), Scrub(store: store, logger: self.logger), keeper, administration]
+                + (watches ?? []) + [
+                    downloads, ImpatientStop(server: server), server,
+                ],
             gracefulShutdownSignals: [.sigterm, .sigint, .sighup],
             cancellationSignals: [.sigquit], logger: self.logger)
         group.maximumGracefulShutdownDuration = registry.drainTimeout + .seconds(15)
@@ -88,6 +93,7 @@ struct ServiceGraph {
         } catch {
             result = .failure(error)
         }
+        await keeper.finish()
         await store.close()
         await upstreams.shutdown()
         self.logger.notice("Amargo has stopped")

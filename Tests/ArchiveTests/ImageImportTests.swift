@@ -89,6 +89,26 @@ struct ImageImportTests {
         }
     }
 
+    @Test("what two images share is new once: the sum is what came", arguments: [true, false])
+    func shared(_ isDry: Bool) async throws {
+        var layout = LayoutText()
+        let one = layout.addImage(seed: 1)
+        let index = layout.addIndex(of: [one, layout.addImage(seed: 2, platform: "linux/arm64")])
+        layout.name(one.manifest, "docker.io/library/one", "1")
+        layout.name(index, "docker.io/library/two", "1")
+        let bytes = Int64(layout.blobs.reduce(0) { $0 + $1.content.count })
+        try await ImportLab.run { lab in
+            let path = lab.folder.path("bundle")
+            try Disk.write(layout.archive, to: path)
+            try await lab.withStore { store in
+                let outcome = try await lab.bring([path], to: store) { if isDry { $0.purpose = .look } }
+                #expect(outcome.problems == [])
+                #expect(outcome.images.count == 2)
+                #expect(outcome.tally.newBytes == bytes)
+            }
+        }
+    }
+
     @Test("a pipe is read to its end and imported like a file, packed or not", arguments: [true, false])
     func pipe(_ isPacked: Bool) async throws {
         let archive = LayoutText.simple().archive
@@ -97,9 +117,14 @@ struct ImageImportTests {
             try await lab.withStore { store in
                 let path = lab.folder.path("fifo")
                 #expect(mkfifo(path, 0o600) == 0)
-                async let writing: Void = onThread { try Disk.write(bytes, to: path) }
-                // Opened for reading and writing, it does not end before its writer has begun.
+                // Opened for reading and writing, it lets a writer in before its reader, and does not end before either has come.
                 let holder = open(path, O_RDWR | O_NONBLOCK)
+                let writer = open(path, O_WRONLY)
+                #expect(holder >= 0 && writer >= 0)
+                async let writing: Void = onThread {
+                    defer { close(writer) }
+                    try Disk.append(bytes, to: writer)
+                }
                 let outcome = try await onThread {
                     let bundle = try #require(try BundlePaths.open([path]).first)
                     close(holder)

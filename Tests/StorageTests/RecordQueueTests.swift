@@ -11,7 +11,7 @@ struct RecordQueueTests {
         let digest = try Digest(parsing: "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
         let seen = Mutex<[Int64]>([])
         let queue = RecordQueue { record, isBehindGap in
-            guard case .use(_, let at) = record else { return }
+            guard case .use(_, let at, _) = record else { return }
             seen.withLock { $0.append(isBehindGap ? -at : at) }
         }
         for number in 0..<count { queue.add(.use(digest, at: Int64(number)), number >= 1_000) }

@@ -24,6 +24,8 @@ final class ReadyAnswer {
     let source: RoutedRepository
     let content: Content
     let line: (any HitLine)?
+    /// Counts the hits.
+    private(set) lazy var traffic = self.source.traffic
     /// Head and body.
     private(set) var bytes = ByteBuffer()
     /// Bytes of the head.

@@ -40,7 +40,7 @@ final class ReadyAnswers {
             known.directory === self.cache.directory
         {
             guard let found = self.find(known), self.isTaken(found, request, bytes), self.update(known, found) else { return nil }
-            return self.give(known, request.method)
+            return self.give(known, found, request.method)
         }
         guard !self.isOfLarge(target), let made = self.make(target, hash), let found = self.find(made),
             self.isTaken(found, request, bytes),
@@ -48,12 +48,20 @@ final class ReadyAnswers {
         else { return nil }
         self.byteCount -= self.places[place]?.bytes.readableBytes ?? 0
         self.places[place] = made
-        return self.give(made, request.method)
+        return self.give(made, found, request.method)
     }
 
-    private func give(_ answer: ReadyAnswer, _ method: PlainRequest.Method) -> ByteBuffer {
+    private func give(_ answer: ReadyAnswer, _ found: Found, _ method: PlainRequest.Method) -> ByteBuffer {
         answer.line?.write()
-        return method == .head ? answer.head : answer.bytes
+        if case .manifest(let reference) = answer.content {
+            answer.traffic?.note(.hit, .manifest)
+            if method == .get { self.cache.notePull(reference, found.moment.digest, found.mediaType, .hit, in: answer.source) }
+        } else {
+            answer.traffic?.note(.hit, .blob)
+        }
+        guard method == .get else { return answer.head }
+        answer.traffic?.add(found.size, to: .bytesServed)
+        return answer.bytes
     }
 
     /// Spread by multiplication: targets are not secret, and a clash costs one look.

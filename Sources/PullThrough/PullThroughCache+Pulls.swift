@@ -1,0 +1,27 @@
+import OCI
+import Storage
+
+/// Counts pulls: manifests of images that are sent to clients.
+extension PullThroughCache {
+    /// Notes that a client is sent a manifest. Never blocks.
+    package func notePull(
+        _ reference: Reference, _ digest: Digest, _ mediaType: MediaType?, _ outcome: RequestOutcome, in source: RoutedRepository
+    ) {
+        // Who asks for an index asks for one of its images next.
+        guard mediaType?.isIndex != true else { return }
+        source.traffic?.add(to: .pulls)
+        self.traffic.recentPulls.note(
+            .init(
+                at: self.wallClock, upstream: source.upstream.name, repository: source.repository, reference: reference,
+                digest: digest, outcome: outcome))
+        if !self.store.notePull(of: digest), self.arrived(digest, in: source) != nil {
+            self.arrivedPulls.withLock { $0[digest, default: 0] += 1 }
+        }
+    }
+
+    /// What was pulled before it was stored is counted once it is.
+    func countArrivedPulls(of digest: Digest) {
+        guard let count = self.arrivedPulls.withLock({ $0.removeValue(forKey: digest) }) else { return }
+        self.store.notePull(of: digest, count: count)
+    }
+}
