@@ -2,8 +2,8 @@ import NIOSSL
 
 /// How a registry's certificate is judged, and which one is shown to it.
 package struct UpstreamTLS: Sendable, Hashable {
-    private let authorities: [NIOSSLCertificate]
-    private let chain: [NIOSSLCertificate]
+    let authorities: [NIOSSLCertificate]
+    let chain: [NIOSSLCertificate]
     private let key: NIOSSLPrivateKey?
 
     /// The system's authorities, and no certificate of our own.

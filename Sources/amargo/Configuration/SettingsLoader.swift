@@ -54,7 +54,7 @@ struct SettingsLoader {
     private func readCredentials(_ settings: inout Settings) throws {
         for index in settings.repositories.indices {
             let name = settings.repositories[index].name
-            let prefix = "AMARGO_" + name.uppercased().map { $0.isLetter || $0.isNumber ? String($0) : "_" }.joined()
+            let prefix = Self.variablePrefix(of: name)
             switch (self.variable("\(prefix)_USERNAME"), self.variable("\(prefix)_PASSWORD")) {
             case (nil, nil): continue
             case (let username?, let password?):
@@ -66,6 +66,11 @@ struct SettingsLoader {
         }
     }
 
+    /// What the variables of a registry begin with, by its name in the configuration.
+    static func variablePrefix(of name: String) -> String {
+        "AMARGO_" + name.uppercased().map { $0.isLetter || $0.isNumber ? String($0) : "_" }.joined()
+    }
+
     private func findFile() throws -> String? {
         if let named = self.options.config ?? self.variable("AMARGO_CONFIG") {
             guard !named.isEmpty else { throw SettingsError("--config is empty; name a file, or leave it out") }
@@ -74,7 +79,8 @@ struct SettingsLoader {
         return self.usualFiles.first { FileManager.default.fileExists(atPath: $0) }
     }
 
-    private var usualFiles: [String] {
+    /// Where a configuration is looked for that is not named, in this order.
+    var usualFiles: [String] {
         // The service's alone: in its home helper programs write.
         if let folder = self.serviceFolder("CONFIGURATION_DIRECTORY") { return ["\(folder)/amargo.yaml"] }
         var files: [String] = []
