@@ -61,6 +61,19 @@ struct EngineFilesTests {
         }
     }
 
+    @Test("containerd: a registry with a port may stand in a folder without a colon")
+    func containerdPort() throws {
+        let made = try MadeUpHost(
+            programs: ["containerd"],
+            [
+                "/etc/containerd/certs.d/own.example_5000_/hosts.toml": "[host.\"http://127.0.0.1:3000\"]\n",
+                "/etc/containerd/config.toml": "version = 3\n",
+            ])
+        let found = try Self.look(made, "repositories: { own: { upstream: \"https://own.example:5000\" } }")
+        #expect(found.verdicts("engines.engine") == [.ok])
+        #expect(found.text.contains("pulls own.example:5000 through here; not docker.io"), "\(found.text)")
+    }
+
     @Test("containerd: what keeps a right hosts.toml from being used")
     func containerdInVain() throws {
         let made = try MadeUpHost(

@@ -111,9 +111,9 @@ struct ContainerdFiles: Engine {
         var named: [String] = []
         var complaint: String?
         for name in client.registries.map(\.namespace.description) + ["_default"] {
-            for folder in folders {
-                // A port's colon may be written as an underscore on file systems that know none.
-                let path = "\(folder)/\(name)/hosts.toml"
+            // A port may also be written host_5000_, for file systems that know no colon: containerd, docs/hosts.md.
+            let names = name.contains(":") ? [name, name.replacingOccurrences(of: ":", with: "_") + "_"] : [name]
+            for path in folders.flatMap({ folder in names.map { "\(folder)/\($0)/hosts.toml" } }) {
                 guard let text = try? host.text(path) else { continue }  // there is none
                 let hosts = TOMLDocument(text).tables.filter { $0.path.count == 2 && $0.path[0] == "host" }
                 let addresses = hosts.map { $0.path[1] }
