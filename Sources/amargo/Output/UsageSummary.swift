@@ -10,7 +10,7 @@ struct UsageSummary {
 
     var text: String {
         var lines = [self.total]
-        if let chosen = self.selection?.all {
+        if let chosen = self.selection?.all, chosen.images > 0 {
             let rest = chosen.shared > 0 ? "; \(Self.size(chosen.shared)) of theirs stay for others" : ""
             lines.append(
                 "Chosen   \(Self.count(chosen.images, "image")): removing all of them frees \(Self.size(chosen.unique))\(rest)")
