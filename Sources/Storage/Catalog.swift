@@ -111,7 +111,8 @@ package final class Catalog: Sendable {
         self.shard(digest).table.withLock { $0.holders(digest) }.compactMap { self.repositories.name($0) }
     }
 
-    private func number(of repository: QualifiedRepository) -> UInt32? {
+    /// The number by which `forEachHolder` means a repository; never 0.
+    package func number(of repository: QualifiedRepository) -> UInt32? {
         self.repositories.known(repository)?.number
     }
 
@@ -427,6 +428,17 @@ package final class Catalog: Sendable {
             let holdings = shard.table.withLock { table in table.entries.keys.map { ($0, table.holders($0)) } }
             for (digest, numbers) in holdings {
                 guard body(digest, numbers.compactMap { self.repositories.name($0) }) else { return }
+            }
+        }
+    }
+
+    /// Calls `body` with all content and the numbers of the repositories that hold it, shard by shard: the first of them, 0 when there is
+    /// none, and the others. Not for event loops.
+    package func forEachHolder(_ body: (Digest, Content, _ first: UInt32, _ others: Set<UInt32>) -> Void) {
+        for shard in self.contents {
+            let (entries, more) = shard.table.withLock { (Array($0.entries), $0.more) }
+            for (digest, entry) in entries {
+                body(digest, self.describe(entry), entry.home, more.isEmpty ? [] : more[digest] ?? [])
             }
         }
     }

@@ -1,5 +1,5 @@
 /// What files take on a disk, where the file system need not be asked.
-enum DiskSpace {
+package enum DiskSpace {
     /// The unit in which the usual file systems hand out room, in bytes.
     static let block: Int64 = 4096
 
@@ -11,12 +11,12 @@ enum DiskSpace {
     private static let names: Int64 = 512
 
     /// Bytes of a store that are neither blobs nor files whose size is known otherwise.
-    static func overhead(blobs: Int, repositories: Int) -> Int64 {
+    package static func overhead(blobs: Int, repositories: Int) -> Int64 {
         (Self.folders + Self.layout * Int64(repositories)) * Self.block + Self.names * Int64(blobs)
     }
 
     /// Bytes that a file of this size takes.
-    static func allocated(_ size: Int64) -> Int64 {
+    package static func allocated(_ size: Int64) -> Int64 {
         let (rounded, overflow) = size.addingReportingOverflow(Self.block - 1)
         return overflow ? size : rounded / Self.block * Self.block
     }

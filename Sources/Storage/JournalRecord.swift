@@ -40,6 +40,14 @@ package struct ManifestFacts: Hashable, Sendable {
     /// What it refers to, in its order. Made anew each time.
     package var children: [Edge] { self.packed.edges }
 
+    /// Calls `body` with what each child is, its digest and its size, without making a list of them.
+    package func forEachChild(_ body: (Manifest.Role, Digest, _ size: Int64) -> Void) {
+        self.packed.scan { role, digest, size, _ in
+            body(role, digest, size)
+            return true
+        }
+    }
+
     /// A child by its digest.
     package func child(_ digest: Digest) -> Edge? { self.packed.first(digest) }
 

@@ -70,6 +70,13 @@ struct PackedEdges: Hashable, Sendable {
 
     /// Calls `body` with each child until it says false.
     private func visit(_ body: (Edge) -> Bool) {
+        self.scan { role, digest, size, platform in
+            body(Edge(role: role, digest: digest, size: size, platform: platform.map { String(decoding: $0, as: UTF8.self) }))
+        }
+    }
+
+    /// As `visit`, without making a text of the platform.
+    func scan(_ body: (Manifest.Role, Digest, _ size: Int64, _ platform: UnsafeRawBufferPointer?) -> Bool) {
         self.bytes.withUnsafeBytes { bytes in
             var position = 0
             func number() -> UInt64 {
@@ -89,16 +96,14 @@ struct PackedEdges: Hashable, Sendable {
                 let hash = UnsafeRawBufferPointer(rebasing: bytes[(position + 1)..<(position + 1 + algorithm.byteCount)])
                 position += 1 + algorithm.byteCount
                 let size = Int64(bitPattern: number())
-                var platform: String?
+                var platform: UnsafeRawBufferPointer?
                 if head & Self.hasPlatform != 0 {
                     let length = Int(number())
-                    platform = String(decoding: bytes[position..<(position + length)], as: UTF8.self)
+                    platform = UnsafeRawBufferPointer(rebasing: bytes[position..<(position + length)])
                     position += length
                 }
                 guard let digest = Digest(algorithm, hash: hash) else { break }
-                guard body(Edge(role: Self.roles[Int(head & 0x07)], digest: digest, size: size, platform: platform)) else {
-                    return
-                }
+                guard body(Self.roles[Int(head & 0x07)], digest, size, platform) else { return }
             }
         }
     }

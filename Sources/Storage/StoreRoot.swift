@@ -71,6 +71,13 @@ package final class StoreRoot: Sendable {
     /// Whether the file system is mounted read-only.
     var isReadOnly: Bool { clinux_is_read_only(self.descriptor) == 1 }
 
+    /// A further descriptor of the folder itself, to list it; the caller owns it.
+    func openAgain() throws -> CInt {
+        let descriptor = openat(self.descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw StorageError(.current, "list the store's folder") }
+        return descriptor
+    }
+
     /// Opens a file or folder; the caller owns the descriptor.
     package func open(_ path: StorePath, _ flags: CInt, mode: mode_t = 0) throws -> CInt {
         while true {
@@ -234,8 +241,7 @@ package final class StoreRoot: Sendable {
                 return []
             }
         } else {
-            directory = openat(self.descriptor, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
-            guard directory >= 0 else { throw StorageError(.current, "list the store's folder") }
+            directory = try self.openAgain()
         }
         guard let stream = fdopendir(directory) else {
             let errno = Errno.current
