@@ -71,7 +71,7 @@ package final class PullThroughCache: Sendable {
     func shelf(_ source: RoutedRepository) -> Shelf { Shelf(store: self.store, source: source) }
 
     /// Unix seconds.
-    var wallClock: Int64 { self.now() }
+    package var wallClock: Int64 { self.now() }
 
     func age(of entry: Catalog.TagEntry) -> Int64 { self.freshness.age(of: entry, now: self.now(), instant: .now) }
 

@@ -12,6 +12,8 @@ final class RegistryResources: Sendable {
     private let configuration: RegistryConfiguration
     private let logger: Logger
     private let startedAt = ContinuousClock.now
+    private let access: OperationsAccess
+    private let dashboard: Dashboard
     private let hitLog: any HitLog
     private let loopCount: Int
     private let answers = Mutex<[ObjectIdentifier: NIOLoopBound<ReadyAnswers>]>([:])
@@ -22,6 +24,8 @@ final class RegistryResources: Sendable {
     ) {
         self.cache = cache
         self.configuration = configuration
+        self.access = OperationsAccess(configuration)
+        self.dashboard = Dashboard(cache: cache, configuration: configuration)
         self.logger = logger
         self.hitLog = hitLog
         self.loopCount = max(1, group.makeIterator().reduce(0) { count, _ in count + 1 })
@@ -50,15 +54,14 @@ final class RegistryResources: Sendable {
         } catch {
             return exchange.fail(ErrorResponse(error))
         }
-        if route.isOperational, self.configuration.operations == .loopback, !exchange.isLocal {
-            return exchange.fail(
-                ErrorResponse(
-                    .notFound, .nameUnknown, "this path is served to its own host only (server.operations: loopback)"))
+        if route.isOperational, let refusal = self.access.refusal(route, exchange.request, isLocal: exchange.isLocal) {
+            return exchange.fail(refusal)
         }
         switch route {
         case .base: Self.answerBase(exchange)
         case .health: self.operations.health(exchange)
         case .ready: self.operations.ready(exchange, isDraining: isDraining)
+        case .dashboard(let request): DashboardHandler(dashboard: self.dashboard).handle(request, exchange)
         case .catalog(let count, let last, let ns):
             ListHandler(cache: self.cache).catalog(count: count, after: last, ns: ns, exchange)
         case .tags(let name, let count, let last, let ns):

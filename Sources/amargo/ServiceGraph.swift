@@ -70,6 +70,8 @@ struct ServiceGraph {
         var registry = RegistryConfiguration(version: UserAgent.version)
         registry.operations = self.settings.operations
         registry.limits = budget.serverLimits
+        registry.hostNames = self.settings.listen.map { String($0.prefix { $0 != ":" }) }
+        registry.engines = EngineGuide(self.settings, listeningOn: sockets.map(\.address))
         let server = RegistryServer(
             sockets: sockets, cache: cache, configuration: registry, group: group, hitLog: self.hitLog, logger: self.logger)
         self.announce(store, upstreams.fallback, sockets.map(\.address))

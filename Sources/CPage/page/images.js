@@ -30,7 +30,8 @@ function pullCommand(image) {
 function imagesPath() {
   const query = new URLSearchParams({ sort: images.sort, order: images.order, offset: images.offset, limit: images.limit });
   if (images.query) query.set("q", images.query);
-  return `/dashboard/images.json?${query}`;
+  // A plus is one to the server.
+  return `/dashboard/images.json?${query.toString().replaceAll("+", "%20")}`;
 }
 
 const imagesFeed = new Feed(imagesPath, 5000, (value) => {

@@ -67,7 +67,7 @@ function hueOf(registry) {
 function diskTiles(width, height) {
   const nodes = disk.value.nodes;
   const tiles = [];
-  const places = squarify(nodes.map((node) => node.attributed), 0, 0, width, height);
+  const places = squarify(nodes.map((node) => node.attributedBytes), 0, 0, width, height);
   nodes.forEach((node, index) => {
     const place = inset(places[index], 2);
     const children = node.children || [];
@@ -75,7 +75,7 @@ function diskTiles(width, height) {
     tiles.push({ node, place, isGroup: holds, step: 0 });
     if (!holds) return;
     const inner = squarify(
-      children.map((child) => child.attributed), place.x + 4, place.y + 26, place.width - 8, place.height - 30);
+      children.map((child) => child.attributedBytes), place.x + 4, place.y + 26, place.width - 8, place.height - 30);
     children.forEach((child, order) => {
       tiles.push({ node: child, place: inset(inner[order], 1.5), isGroup: false, step: (order % 3) * 0.025 });
     });
@@ -137,10 +137,10 @@ function updateTile(button, { node, place, isGroup, step }) {
   style.setProperty("--step", step);
   const [name, amount] = button.firstElementChild.children;
   setText(name, node.label || node.name);
-  setText(amount, bytes(node.attributed));
+  setText(amount, bytes(node.attributedBytes));
   button.setAttribute("aria-label",
-    `${node.name}, ${diskKinds[node.kind]}, ${bytes(node.attributed)}, ${percent(node.attributed, disk.value.total.attributed)} of all shown`
-    + `; removing it frees ${bytes(node.unique)}`);
+    `${node.name}, ${diskKinds[node.kind]}, ${bytes(node.attributedBytes)}, ${percent(node.attributedBytes, disk.value.total.attributedBytes)} of all shown`
+    + `${node.uniqueBytes === undefined ? "" : `; removing it frees ${bytes(node.uniqueBytes)}`}`);
 }
 
 function choose(button) {
@@ -196,20 +196,22 @@ function showDetail(node) {
   const shown = node || { ...total, name: disk.path[1] || disk.path[0] || "Everything", kind: null };
   const kind = !node
     ? ["All that is stored", "registry", "repository"][disk.path.length]
-    : `${diskKinds[node.kind]}${node.count ? `, ${counted(node.count, "image")}` : ""}`;
+    : `${diskKinds[node.kind]}${node.kind !== "image" && node.images ? `, ${counted(node.images, "image")}` : ""}`;
+  // Of places that are summed up, what they share with each other is not known.
+  const known = (value, words) => (value === undefined ? "–" : words(value));
   const rows = [
-    ["Share", bytes(shown.attributed), "its part of the disk, with what is shared split among all who use it"],
-    ["Unique", bytes(shown.unique), "what removing it would free"],
-    ["Shared", bytes(shown.shared), "what others use as well"],
-    ["Logical", bytes(shown.logical), "what it would take by itself"],
-    ["Blobs", count(shown.blobs)],
+    ["Share", bytes(shown.attributedBytes), "its part of the disk, with what is shared split among all who use it"],
+    ["Unique", known(shown.uniqueBytes, bytes), "what removing it would free"],
+    ["Shared", known(shown.sharedBytes, bytes), "what others use as well"],
+    ["Logical", bytes(shown.logicalBytes), "what its images would take if nothing were shared"],
+    ["Blobs", known(shown.blobs, count)],
     ["Last pulled", shown.lastPulled ? ago(shown.lastPulled, state.now()) : "never", moment(shown.lastPulled)],
     ["Pulls", count(shown.pulls)],
   ];
-  const own = shown.unique + shown.shared;
+  const own = (shown.uniqueBytes || 0) + (shown.sharedBytes || 0);
   const bar = make("div", { class: "bar", "aria-hidden": "true" }, make("i"), make("i"));
-  bar.children[0].style.width = `${own ? (shown.unique / own) * 100 : 0}%`;
-  bar.children[1].style.width = `${own ? (shown.shared / own) * 100 : 0}%`;
+  bar.children[0].style.width = `${own ? ((shown.uniqueBytes || 0) / own) * 100 : 0}%`;
+  bar.children[1].style.width = `${own ? ((shown.sharedBytes || 0) / own) * 100 : 0}%`;
   const list = make("dl", {}, ...rows.map(([name, text, hint]) => make("div", { title: hint }, make("dt", {}, name), make("dd", {}, text))));
   byId("detail").replaceChildren(
     make("h3", {}, shown.name), make("p", { class: "kind" }, kind), bar, list,
@@ -231,7 +233,8 @@ function showDiskList() {
           : make("button", { type: "button", click: () => openNode(row.node) }, node.name));
       }
       row.node = node;
-      [bytes(node.attributed), bytes(node.unique), bytes(node.shared), bytes(node.logical), count(node.blobs),
+      const known = (value, words) => (value === undefined ? "–" : words(value));
+      [bytes(node.attributedBytes), known(node.uniqueBytes, bytes), known(node.sharedBytes, bytes), bytes(node.logicalBytes), known(node.blobs, count),
         node.lastPulled ? ago(node.lastPulled, state.now()) : "never", count(node.pulls)]
         .forEach((text, index) => setText(cells[index + 1], text));
     });

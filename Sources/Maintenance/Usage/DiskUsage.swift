@@ -37,6 +37,8 @@ package struct DiskUsage: Sendable {
         /// Pulls of its images, without those of attached manifests.
         package var pulls: Int64 = 0
 
+        package init() {}
+
         /// Bytes of the disk that the set has, each blob once.
         package var allocated: Int64 { self.unique + self.shared }
     }
