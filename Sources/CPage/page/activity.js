@@ -100,8 +100,13 @@ const upstreamStates = {
   ok: ["answers", "good"], unknown: ["not asked yet", ""], failing: ["does not answer", "bad"], offline: ["never asked", "warn"],
 };
 
+/** Those that have been of use, one by one; the others by name. */
 function showUpstreams(live) {
-  reconcile(byId("upstream-rows"), live.upstreams, (upstream) => upstream.name, () => make("li"), (row, upstream) => {
+  const isUsed = (upstream) => upstream.requests > 0 || upstream.bytes > 0 || upstream.state === "failing";
+  const unasked = live.upstreams.filter((upstream) => !isUsed(upstream));
+  byId("unasked").hidden = unasked.length === 0;
+  setText(byId("unasked"), `Not asked yet: ${unasked.map((upstream) => `${upstream.name} (${upstream.namespaces[0]})`).join(", ")}.`);
+  reconcile(byId("upstream-rows"), live.upstreams.filter(isUsed), (upstream) => upstream.name, () => make("li"), (row, upstream) => {
     const text = JSON.stringify([upstream, Math.floor(live.now / 10)]);
     if (row.shown === text) return;
     row.shown = text;

@@ -66,7 +66,7 @@ const counted = (number, one, many = `${one}s`) => `${count(number)} ${number ==
 function percent(part, whole) {
   if (!whole) return "–";
   const tenths = Math.floor((part / whole) * 1000);
-  return tenths >= 100 || tenths === 0 ? `${Math.floor(tenths / 10)} %` : `${(tenths / 10).toFixed(1)} %`;
+  return tenths >= 100 || tenths % 10 === 0 ? `${Math.floor(tenths / 10)} %` : `${(tenths / 10).toFixed(1)} %`;
 }
 
 function duration(seconds) {

@@ -44,15 +44,18 @@ function showFigures(live) {
   const store = live.store;
   const free = store.freeBytes;
   const room = free === null ? null : Math.max(0, free - store.minFree);
-  const whole = store.maxSize > 0 ? store.maxSize : room === null ? 0 : store.usedBytes + room;
+  // The cap, or what the disk has room for, whichever comes first.
+  const limits = [store.maxSize > 0 ? store.maxSize : Infinity, room === null ? Infinity : store.usedBytes + room];
+  const isDiskFirst = limits[1] < limits[0];
+  const whole = Math.min(...limits) === Infinity ? 0 : Math.min(...limits);
   setText(byId("disk-used"), bytes(store.usedBytes));
   setText(byId("disk-of"), whole ? `of ${bytes(whole)}` : "");
   const share = whole ? store.usedBytes / whole : 0;
   setMeter(byId("disk-meter"), share, share > 0.97 ? "full" : share > 0.85 ? "high" : "normal");
   const left = free === null ? "" : `${bytes(free)} free on the disk`;
-  setText(byId("disk-free"), store.maxSize > 0
+  setText(byId("disk-free"), store.maxSize > 0 && !isDiskFirst
     ? `${percent(store.usedBytes, whole)} of its cap; ${left}`
-    : `${left}; no cap, ${bytes(store.minFree)} stay free`);
+    : `${left}, ${bytes(store.minFree)} stay free; ${store.maxSize > 0 ? `the cap is ${bytes(store.maxSize)}` : "no cap"}`);
 
   const all = live.traffic.all;
   const saved = all.bytesSaved;

@@ -96,6 +96,7 @@ function showDisk() {
   const box = { width: map.clientWidth, height: map.clientHeight };
   const note = map.querySelector(".note");
   if (note) note.remove();
+  byId("disk").dataset.empty = String(value.nodes.length === 0);
   if (value.nodes.length === 0) {
     map.replaceChildren(make("p", { class: "note" },
       disk.path.length ? "There is nothing here any more." : "The store is empty. What is pulled shows up here."));
@@ -299,13 +300,18 @@ function startDisk() {
     for (const button of map.children) button.classList.remove("chosen");
     showDetail(null);
   });
-  new ResizeObserver(() => showDisk()).observe(map);
+  new ResizeObserver(() => {
+    // With the window everything moves at once; with the data one sees what grows.
+    map.classList.remove("moves");
+    showDisk();
+  }).observe(map);
   showAs(disk.asList);
 }
 
 const diskFeed = new Feed(diskPath, 5000, (value) => {
   disk.value = value;
   byId("map").removeAttribute("aria-busy");
+  byId("map").classList.add("moves");
   showDisk();
   if (disk.focusNext) {
     disk.focusNext = false;
