@@ -15,11 +15,12 @@ package enum Route: Hashable, Sendable {
     case catalog(count: Int?, after: String?, ns: Namespace?)
     case health
     case ready
+    case metrics
 
     /// Whether the route shows the inside of this process, private names included.
     package var isOperational: Bool {
         switch self {
-        case .health, .ready: true
+        case .health, .ready, .metrics: true
         default: false
         }
     }
@@ -30,6 +31,7 @@ package enum Route: Hashable, Sendable {
         case "/v2/", "/v2": self = .base
         case "/health": self = .health
         case "/ready": self = .ready
+        case "/metrics": self = .metrics
         default:
             guard path.hasPrefix("/v2/") else { throw RouteError(.notFound, .nameUnknown, "there is nothing at this path") }
             self = try Self.resource(path.dropFirst(4), query)

@@ -223,7 +223,7 @@ extension FuzzTarget {
             return isName == Grammar.isName(text) ? nil : "the name \(text) is not judged by the grammar"
         }
         switch route {
-        case .base, .health, .ready: return nil
+        case .base, .health, .ready, .metrics: return nil
         case .manifest(let path, .tag(let tag), _):
             return name(path) ?? (Grammar.tag.matches(tag.description) ? nil : "\(tag) is no tag")
         case .manifest(let path, .digest(let digest), _), .blob(let path, let digest, _), .referrers(let path, let digest, _, _):
@@ -249,6 +249,7 @@ extension FuzzTarget {
         switch route {
         case .base: return "/v2/"
         case .health: return "/health"
+        case .metrics: return "/metrics"
         case .ready: return "/ready"
         case .manifest(let name, let reference, let ns): return "/v2/\(name)/manifests/\(reference)\(query(("ns", ns)))"
         case .blob(let name, let digest, let ns): return "/v2/\(name)/blobs/\(digest)\(query(("ns", ns)))"
