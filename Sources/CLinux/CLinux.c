@@ -90,6 +90,11 @@ int64_t clinux_available_bytes(int descriptor) {
     return fstatvfs(descriptor, &status) < 0 ? -1 : (int64_t)status.f_bavail * (int64_t)status.f_frsize;
 }
 
+int64_t clinux_total_bytes(int descriptor) {
+    struct statvfs status;
+    return fstatvfs(descriptor, &status) < 0 ? -1 : (int64_t)status.f_blocks * (int64_t)status.f_frsize;
+}
+
 void clinux_trim_memory(void) {
 #ifdef __GLIBC__
     malloc_trim(0);

@@ -27,6 +27,9 @@ package final class PullThroughCache: Sendable {
     let arrivedManifests = Mutex<[ManifestKey: ManifestContent]>([:])
     /// Pulls of those, which the catalog does not know yet.
     let arrivedPulls = Mutex<[Digest: Int64]>([:])
+    /// Streams for single clients, of what is not stored.
+    private let relaysBegun = Atomic<Int64>(0)
+    private let relaysEnded = Atomic<Int64>(0)
     private let now: @Sendable () -> Int64
     private let directoryBox: Mutex<UpstreamDirectory>
 
@@ -122,7 +125,20 @@ package final class PullThroughCache: Sendable {
     }
 
     package func start(_ relay: BlobRelay) {
-        if !self.service.start({ await relay.run() }) { relay.cancel() }
+        let isStarted = self.service.start {
+            self.relaysBegun.wrappingAdd(1, ordering: .relaxed)
+            await relay.run()
+            self.relaysEnded.wrappingAdd(1, ordering: .relaxed)
+        }
+        if !isStarted { relay.cancel() }
+    }
+
+    /// Streams for single clients: all since this process began, and those that are running.
+    package var relayCounts: (total: Int64, running: Int64) {
+        // In this order: what ends in between is not taken for running below nothing.
+        let ended = self.relaysEnded.load(ordering: .relaxed)
+        let begun = self.relaysBegun.load(ordering: .relaxed)
+        return (begun, max(0, begun - ended))
     }
 
     /// A stream of its own for a part far ahead of what has arrived. It cannot be verified: the client's own check of the

@@ -59,6 +59,7 @@ extension RoutedRepository {
 
     /// Notes that content by digest was other content, and raises an alarm when that goes on.
     func noteWrongContent(_ digest: Digest, _ error: PullThroughError, _ logger: Logger) {
+        self.upstream.client.status.noteWrongContent()
         // Another place is asked the next time, and judged by itself.
         if self.upstream.client.avoidMirrors() {
             logger.warning(

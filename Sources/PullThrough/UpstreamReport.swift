@@ -1,3 +1,4 @@
+import OCI
 import Upstream
 
 /// How a registry was last seen, in plain values.
@@ -27,6 +28,19 @@ package struct UpstreamReport: Sendable {
     package let rateLimit: RateLimit?
     /// By how much longer than usual its tags are believed.
     package let stretch: Int
+    /// The same, as long as it is true.
+    package let currentRateLimit: RateLimit?
+    /// Whether the last that was heard of it is that it cannot be reached, or fails.
+    package let isDown: Bool
+    /// How long ago there was an answer; nil when there was none.
+    package let answeredAgo: Duration?
+    /// How long the head of an answer takes: of late, and all since this process began.
+    package let recentLatency: Duration?
+    package let latency: Histogram.Snapshot
+    /// Requests that failed since this process began, by class, in a fixed order.
+    package let errors: [(name: String, count: Int64)]
+
+    package var errorCount: Int64 { self.errors.reduce(0) { $0 + $1.count } }
 }
 
 extension UpstreamBinding {
@@ -47,7 +61,10 @@ extension UpstreamBinding {
             lastError: state == .failing ? status.lastError : nil, lastFailure: Self.lastFailure(status),
             requests: status.requests,
             places: self.client.places.map { ($0.address.description, $0.isOpen) }, rateLimit: status.rateLimit,
-            stretch: self.client.status.stretch)
+            stretch: self.client.status.stretch, currentRateLimit: self.client.status.currentRateLimit,
+            isDown: self.client.status.isDown, answeredAgo: status.lastAnswer.map { $0.duration(to: .now) },
+            recentLatency: status.recentLatency, latency: self.client.status.latency.snapshot,
+            errors: UpstreamErrorClass.allCases.map { ($0.name, self.client.status.errors($0)) })
     }
 
     private static func lastFailure(_ status: UpstreamStatus.Snapshot) -> (message: String, secondsAgo: Int64)? {

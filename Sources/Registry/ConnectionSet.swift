@@ -7,7 +7,11 @@ final class ConnectionSet: Sendable {
         var channels: [ObjectIdentifier: any Channel] = [:]
         var activities: [ObjectIdentifier: ConnectionActivity] = [:]
         var ledger: ConnectionLedger<ObjectIdentifier>
+        /// Those that are being told that there are too many.
         var refusals = 0
+        /// Since the start.
+        var accepted: Int64 = 0
+        var refused: Int64 = 0
         var isDraining = false
         var lastWarnings: [Warning: NIODeadline] = [:]
     }
@@ -35,6 +39,13 @@ final class ConnectionSet: Sendable {
     var count: Int { self.state.withLock { $0.channels.count } }
     var isEmpty: Bool { self.count == 0 }
 
+    var counts: ConnectionCounts {
+        self.state.withLock { state in
+            ConnectionCounts(
+                open: state.channels.count, limit: self.limits.connections, accepted: state.accepted, refused: state.refused)
+        }
+    }
+
     /// Takes a new connection in, or not. One that is idle goes, where its place is needed.
     func admit(_ channel: any Channel) -> Admission {
         let key = ObjectIdentifier(channel)
@@ -46,12 +57,15 @@ final class ConnectionSet: Sendable {
             case .accept:
                 state.channels[key] = channel
                 state.activities[key] = activity
+                state.accepted += 1
                 return (.accepted(activity), nil)
             case .replace(let victim):
                 state.channels[key] = channel
                 state.activities[key] = activity
+                state.accepted += 1
                 return (.accepted(activity), state.channels[victim])
             case .refuse:
+                state.refused += 1
                 guard state.refusals < self.limits.refusals else { return (.dropped, nil) }
                 state.refusals += 1
                 return (.refused, nil)
@@ -121,6 +135,15 @@ final class ConnectionSet: Sendable {
         let channels = self.state.withLock { Array($0.channels.values) }
         for channel in channels { channel.close(promise: nil) }
     }
+}
+
+/// The connections of clients, in numbers.
+struct ConnectionCounts {
+    let open: Int
+    let limit: Int
+    /// Since the start.
+    let accepted: Int64
+    let refused: Int64
 }
 
 /// Since when a connection is idle: written by its event loop, read by whoever looks for one to close.

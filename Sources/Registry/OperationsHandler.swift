@@ -41,7 +41,8 @@ struct OperationsHandler {
         "rateLimitRemaining":\(report.rateLimit.map { String($0.remaining) } ?? "null"),\
         "rateLimit":\(report.rateLimit?.limit.map(String.init) ?? "null"),\
         "rateLimitWindowSeconds":\(report.rateLimit?.window.map { String($0.components.seconds) } ?? "null"),\
-        "tagLifetimeFactor":\(report.stretch)}
+        "tagLifetimeFactor":\(report.stretch),"errors":\(report.errorCount),\
+        "latencySeconds":\(report.recentLatency.map { String($0.secondsNumber) } ?? "null")}
         """
     }
 

@@ -211,6 +211,7 @@ final class RegistryHandler: ChannelInboundHandler {
     func begin(_ response: ResponseHead, _ body: BodySource, for exchange: Exchange) {
         guard let context = self.context, self.exchange === exchange else { return }
         self.lastActivity = .now()
+        self.resources.responses.note(response.status)
         var headers = response.headers
         headers.add(name: "date", value: self.resources.dates.header)
         let request = exchange.request

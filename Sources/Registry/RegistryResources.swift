@@ -3,24 +3,26 @@ import NIOCore
 import NIOHTTP1
 import OCI
 import PullThrough
-import Synchronization
 
 /// The route table: one place decides what every request may do before it is served.
 final class RegistryResources: Sendable {
     let cache: PullThroughCache
     let dates = DateHeader()
+    /// Answers that went through a `RegistryHandler`.
+    let responses = ResponseCounts()
     private let configuration: RegistryConfiguration
     private let logger: Logger
     private let startedAt = ContinuousClock.now
     private let access: OperationsAccess
     private let dashboard: Dashboard
+    private let metrics: MetricsHandler
     private let hitLog: any HitLog
     private let loopCount: Int
-    private let answers = Mutex<[ObjectIdentifier: NIOLoopBound<ReadyAnswers>]>([:])
+    private let answers: ReadyAnswersTable
 
     init(
-        cache: PullThroughCache, configuration: RegistryConfiguration, group: any EventLoopGroup, hitLog: any HitLog,
-        logger: Logger
+        cache: PullThroughCache, configuration: RegistryConfiguration, connections: ConnectionSet, instruments: Instruments,
+        group: any EventLoopGroup, hitLog: any HitLog, logger: Logger
     ) {
         self.cache = cache
         self.configuration = configuration
@@ -29,17 +31,22 @@ final class RegistryResources: Sendable {
         self.logger = logger
         self.hitLog = hitLog
         self.loopCount = max(1, group.makeIterator().reduce(0) { count, _ in count + 1 })
+        let answers = ReadyAnswersTable()
+        self.answers = answers
+        self.metrics = MetricsHandler(cache: cache) { [responses] in
+            MetricsReport(
+                cache: cache, configuration: configuration, connections: connections.counts,
+                responses: [responses] + answers.responses, instruments: instruments)
+        }
     }
 
     /// What a loop has at hand; nil when it is to have nothing. On that loop, once a connection.
     func answers(on loop: any EventLoop) -> ReadyAnswers? {
         guard self.configuration.hasHotPath else { return nil }
-        if let known = self.answers.withLock({ $0[ObjectIdentifier(loop)] }) { return known.value }
-        let answers = ReadyAnswers(
-            cache: self.cache, dates: self.dates, log: self.hitLog, limit: Limits.Memory.readyAnswerBytes / self.loopCount)
-        let bound = NIOLoopBound(answers, eventLoop: loop)
-        self.answers.withLock { $0[ObjectIdentifier(loop)] = bound }
-        return answers
+        return self.answers.answers(on: loop) {
+            ReadyAnswers(
+                cache: self.cache, dates: self.dates, log: self.hitLog, limit: Limits.Memory.readyAnswerBytes / self.loopCount)
+        }
     }
 
     func handle(_ exchange: Exchange, isDraining: Bool) {
@@ -62,6 +69,7 @@ final class RegistryResources: Sendable {
         case .health: self.operations.health(exchange)
         case .ready: self.operations.ready(exchange, isDraining: isDraining)
         case .dashboard(let request): DashboardHandler(dashboard: self.dashboard).handle(request, exchange)
+        case .metrics: self.metrics.answer(exchange)
         case .catalog(let count, let last, let ns):
             ListHandler(cache: self.cache).catalog(count: count, after: last, ns: ns, exchange)
         case .tags(let name, let count, let last, let ns):

@@ -16,10 +16,12 @@ package final class RegistryServer: Service {
     private let logger: Logger
     private let connections: ConnectionSet
 
-    /// - Parameter sockets: bound already, so that a busy address is found before anything else is touched.
+    /// - Parameters:
+    ///   - sockets: bound already, so that a busy address is found before anything else is touched.
+    ///   - instruments: what `/metrics` shows of the rest of this process.
     package init(
         sockets: [ListeningSocket], cache: PullThroughCache, configuration: RegistryConfiguration, group: any EventLoopGroup,
-        hitLog: (any HitLog)? = nil, logger: Logger
+        instruments: Instruments = Instruments(), hitLog: (any HitLog)? = nil, logger: Logger
     ) {
         self.sockets = sockets
         self.configuration = configuration
@@ -27,8 +29,8 @@ package final class RegistryServer: Service {
         self.logger = logger
         self.connections = ConnectionSet(limits: configuration.limits)
         self.resources = RegistryResources(
-            cache: cache, configuration: configuration, group: group, hitLog: hitLog ?? LoggerHitLog(logger: logger),
-            logger: logger)
+            cache: cache, configuration: configuration, connections: self.connections, instruments: instruments, group: group,
+            hitLog: hitLog ?? LoggerHitLog(logger: logger), logger: logger)
     }
 
     package func run() async throws {

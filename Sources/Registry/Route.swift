@@ -16,11 +16,12 @@ package enum Route: Hashable, Sendable {
     case health
     case ready
     case dashboard(DashboardRequest)
+    case metrics
 
     /// Whether the route shows the inside of this process, private names included.
     package var isOperational: Bool {
         switch self {
-        case .health, .ready, .dashboard: true
+        case .health, .ready, .metrics, .dashboard: true
         default: false
         }
     }
@@ -33,6 +34,7 @@ package enum Route: Hashable, Sendable {
         case "/ready": self = .ready
         case "/": self = .dashboard(.page)
         case _ where path.hasPrefix("/dashboard/"): self = try Self.dashboard(path.dropFirst(11), query)
+        case "/metrics": self = .metrics
         default:
             guard path.hasPrefix("/v2/") else { throw RouteError(.notFound, .nameUnknown, "there is nothing at this path") }
             self = try Self.resource(path.dropFirst(4), query)

@@ -19,8 +19,21 @@ package final class CapacityLedger: Sendable {
         var shares: [Namespace: Int64] = [:]
     }
 
+    /// What keeps content from being stored.
+    package enum Obstacle: Int, CaseIterable, Sendable {
+        /// `store.maxSize`.
+        case maxSize
+        /// The cap of one registry.
+        case share
+        /// `store.minFree`.
+        case minFree
+        /// Nothing can be stored at all: the folder is gone.
+        case unusable
+    }
+
     /// A limit that would be passed, and by how much.
     private struct Shortage {
+        let obstacle: Obstacle
         let error: StorageError
         /// Bytes that have to go; nil when no eviction helps.
         let missing: Int64?
@@ -33,6 +46,7 @@ package final class CapacityLedger: Sendable {
     private static let margin = DiskSpace.block
 
     private let refusal = Mutex<Refusal?>(nil)
+    private let refusals: InlineArray<4, Atomic<Int64>>
     private let configuration: StoreConfiguration
     private let catalog: Catalog
     private let root: StoreRoot
@@ -51,7 +65,11 @@ package final class CapacityLedger: Sendable {
         self.catalog = catalog
         self.root = root
         self.overhead = overhead
+        self.refusals = InlineArray { _ in Atomic(0) }
     }
+
+    /// How often something was not stored since this process began.
+    func refusals(for obstacle: Obstacle) -> Int64 { self.refusals[obstacle.rawValue].load(ordering: .relaxed) }
 
     /// What is there beyond the caps, in bytes, such as after a cap was lowered; nil stands for the whole store.
     ///
@@ -119,13 +137,16 @@ package final class CapacityLedger: Sendable {
     }
 
     fileprivate func take(_ bytes: Int64, for namespace: Namespace) throws {
+        var obstacle = Obstacle.unusable
         do {
             if let error = self.closure.withLock({ $0 }) { throw error }
+            obstacle = .maxSize
             guard try self.shortage(of: bytes, for: namespace) != nil else { return }
             // One eviction at a time: what it frees may do for all who wait.
             try self.evicting.withLock { _ in
                 var attempts = 0
                 while let shortage = try self.shortage(of: bytes, for: namespace) {
+                    obstacle = shortage.obstacle
                     attempts += 1
                     guard attempts <= 3, let missing = shortage.missing, let makeRoom = self.makeRoom.withLock({ $0 }),
                         makeRoom(missing, shortage.namespace) > 0
@@ -134,6 +155,7 @@ package final class CapacityLedger: Sendable {
             }
         } catch let error as StorageError {
             self.refusal.withLock { $0 = Refusal(reason: error.message, at: .now) }
+            self.refusals[obstacle.rawValue].wrappingAdd(1, ordering: .relaxed)
             throw error
         }
     }
@@ -151,6 +173,7 @@ package final class CapacityLedger: Sendable {
             }
             if maxSize > 0, bytes > maxSize - used - reserved.total {
                 return Shortage(
+                    obstacle: .maxSize,
                     error: StorageError(.full, "\(bytes) more bytes would pass store.maxSize (\(maxSize) bytes)"),
                     missing: bytes > maxSize / 2 ? nil : used + reserved.total + bytes - maxSize, namespace: nil)
             }
@@ -158,6 +181,7 @@ package final class CapacityLedger: Sendable {
                 let share = self.catalog.share(of: namespace) + reserved.shares[namespace, default: 0]
                 if bytes > cap - share {
                     return Shortage(
+                        obstacle: .share,
                         error: StorageError(.full, "\(bytes) more bytes would pass the cap of \(namespace) (\(cap) bytes)"),
                         missing: bytes > cap / 2 ? nil : share + bytes - cap, namespace: namespace)
                 }
@@ -166,6 +190,7 @@ package final class CapacityLedger: Sendable {
             if let free, free - coming - bytes < self.configuration.minFree {
                 let minFree = self.configuration.minFree
                 return Shortage(
+                    obstacle: .minFree,
                     error: StorageError(
                         .full, "\(bytes) more bytes would leave less than store.minFree (\(minFree) bytes) on the disk"),
                     missing: Self.missing(minFree, coming + bytes, free), namespace: nil)

@@ -100,6 +100,7 @@ extension ContentStore {
             try self.change(records)
         } else {
             try self.remove(plan.deletes, with: records)
+            self.counts.noteRemoval(.removed, bytes: plan.bytes)
         }
         self.removeLinks(plan.unlinks)
     }

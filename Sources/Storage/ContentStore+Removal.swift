@@ -68,6 +68,7 @@ extension ContentStore {
             try self.remove(contents)
             for item in part {
                 self.log(item)
+                self.counts.noteRemoval(item.reason, bytes: item.bytes)
                 didRemove(item)
             }
         }

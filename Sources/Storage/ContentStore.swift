@@ -26,6 +26,7 @@ package final class ContentStore: Sendable {
     /// Nil for a store that is only read.
     private let lock: StoreLock?
     let condition = StoreCondition()
+    let counts = StoreCounts()
     private let pools: StorePools
     let files: OpenFileTable
     let now: @Sendable () -> Int64
@@ -87,6 +88,7 @@ package final class ContentStore: Sendable {
     package func noteFailure(_ error: StorageError) {
         guard error.errno != nil else { return }
         self.condition.fail("storing fails: \(error.message)")
+        self.counts.noteFailure()
     }
 
     /// Takes note of whether the store's folder is still where it was. Blocks.
@@ -227,6 +229,9 @@ package final class ContentStore: Sendable {
             completion()
         }
     }
+
+    /// Runs a quick look at the disk on the pool for readers, where nothing waits for a sync.
+    package func look(_ work: @escaping @Sendable () -> Void) { self.pools.reading.submit { _ in work() } }
 
     /// Runs blocking work of a download on the pool for writers.
     package func submit(_ work: @escaping @Sendable () -> Void) {
@@ -415,13 +420,17 @@ package final class ContentStore: Sendable {
     ///
     /// - Parameter file: the file that was found damaged; one that has taken its place meanwhile stays. Nil: whatever is there.
     package func quarantine(_ digest: Digest, file: ReadableFile? = nil) {
-        guard !self.isReadOnly else { return self.forget(digest) }
+        guard !self.isReadOnly else {
+            self.counts.noteDamage()
+            return self.forget(digest)
+        }
         self.gate.removing {
             if let file, let there = try? self.root.status(of: StoreLayout.blob(digest)), there.inode != file.inode {
                 return self.files.remove(digest).map { _ in () } ?? ()
             }
             let holders = self.catalog.repositories(holding: digest)
             self.forget(digest)
+            self.counts.noteDamage()
             for repository in holders {
                 // A link that stays is renewed when the content is fetched again.
                 try? self.root.removeIfThere(StoreLayout.layoutBlob(digest, in: repository))

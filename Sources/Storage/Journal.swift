@@ -66,6 +66,12 @@ package final class Journal: Sendable {
     private let state = Mutex(State())
     private let file: Mutex<File>
     private let sizeOnDisk: Atomic<Int64>
+    /// How long the disk took to keep what was written.
+    let syncs = Histogram(Histogram.disk)
+    /// Writes, syncs and rewrites that failed.
+    let failures = Atomic<Int64>(0)
+    /// How often the present state was written to a new file.
+    let rewrites = Atomic<Int64>(0)
 
     init(
         root: StoreRoot, storeID: String, descriptor: CInt, generation: Int64, lastSequence: Int64, size: Int64, liveSize: Int64,
@@ -240,12 +246,15 @@ package final class Journal: Sendable {
                     try self.write(batch.lines, to: &file)
                     self.noteWritten(batch.lines.count)
                     if batch.syncs {
+                        let start = ContinuousClock.now
                         guard fdatasync(file.descriptor) == 0 else { throw StorageError(.current, "sync the journal") }
+                        self.syncs.add(start.duration(to: .now))
                         self.noteSynced()
                     }
                     try self.compactIfAskedOrDue(&file)
                 } catch let error as StorageError {
                     self.logger.error("The journal could not be written", metadata: ["error": "\(error)"])
+                    self.failures.wrappingAdd(1, ordering: .relaxed)
                     self.fail(error)
                     if !self.recover(&file) { return }
                 } catch {
@@ -380,6 +389,7 @@ package final class Journal: Sendable {
             file.size = new.size
             file.liveSize = new.size
             self.sizeOnDisk.store(new.size, ordering: .relaxed)
+            self.rewrites.wrappingAdd(1, ordering: .relaxed)
         } catch let error as StorageError {
             throw error
         } catch {
@@ -400,6 +410,7 @@ package final class Journal: Sendable {
             self.logger.notice("The journal was written anew and is durable again")
             return true
         } catch {
+            self.failures.wrappingAdd(1, ordering: .relaxed)
             self.fail(error)
             let retries = self.state.withLock { state in
                 state.isFlushing = false

@@ -362,6 +362,12 @@ package final class StoreRoot: Sendable {
         return bytes < 0 ? nil : bytes
     }
 
+    /// Bytes of the whole file system; nil when it does not say.
+    var totalBytes: Int64? {
+        let bytes = clinux_total_bytes(self.descriptor)
+        return bytes < 0 ? nil : bytes
+    }
+
     /// Writes a small file under a temporary name, syncs it and moves it into place.
     package func replace(_ target: StorePath, by temporary: StorePath, with bytes: [UInt8]) throws {
         try self.remove(temporary)

@@ -32,6 +32,8 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
         var lastProgress = NIODeadline.now()
         var isHeldBack = false
         var isFinished = false
+        /// Whoever received the body could not take it: that says nothing of the registry.
+        var hasReceiverFailed = false
     }
 
     private let limit: Int
@@ -40,13 +42,17 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
     private let headTimeout: TimeAmount
     private let stallTimeout: TimeAmount
     private let bandwidth: BandwidthLimit?
+    /// Is told how long the head took.
+    private let status: UpstreamStatus?
+    private let begunAt = ContinuousClock.now
     private let state: Mutex<State>
 
     /// - Parameter limit: bytes of a collected body; more is an error.
     init(
         limit: Int, headTimeout: Duration, bodyTimeout: Duration, stallTimeout: Duration, bandwidth: BandwidthLimit? = nil,
-        judge: @escaping Judge
+        status: UpstreamStatus? = nil, judge: @escaping Judge
     ) {
+        self.status = status
         self.bandwidth = bandwidth
         self.limit = limit
         self.deadline = .now() + TimeAmount(bodyTimeout)
@@ -57,6 +63,9 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
 
     /// Whether a receiver has taken the body: what fails afterwards is an interrupted body, not a failed request.
     var hasReceiver: Bool { self.state.withLock { $0.hasReceiver } }
+
+    /// Whether it ended because the receiver could not take more.
+    var hasReceiverFailed: Bool { self.state.withLock { $0.hasReceiverFailed } }
 
     /// Starts the clock; call once, right after the task was made.
     func watch(_ task: HTTPClient.Task<Response>) {
@@ -112,6 +121,7 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
     }
 
     func didReceiveHead(task: HTTPClient.Task<Response>, _ head: HTTPResponseHead) -> EventLoopFuture<Void> {
+        self.status?.noteHead(after: self.begunAt.duration(to: .now))
         do {
             try UpstreamHead.check(head.headers)
             let receiver = try self.state.withLock { $0.judge }?(head)
@@ -148,10 +158,12 @@ final class ExchangeDelegate: HTTPClientResponseDelegate {
             // The connection is not read meanwhile, so the registry's own window slows it down.
             future = future.flatMap { task.eventLoop.scheduleTask(in: delay) {}.futureResult }
         }
-        future.whenComplete { _ in
+        future.whenComplete { result in
             self.state.withLock { state in
                 state.lastProgress = .now()
                 state.isHeldBack = false
+                // One that finds the registry too slow says so in the registry's own terms.
+                if case .failure(let error) = result { state.hasReceiverFailed = !(error is UpstreamError) }
             }
         }
         return future

@@ -121,7 +121,7 @@ extension RegistryClient {
         }
         let delegate = ExchangeDelegate(
             limit: limit, headTimeout: min(remaining, self.configuration.headTimeout), bodyTimeout: remaining,
-            stallTimeout: self.configuration.stallTimeout, bandwidth: self.bandwidth, judge: judge)
+            stallTimeout: self.configuration.stallTimeout, bandwidth: self.bandwidth, status: self.status, judge: judge)
         let place = URL(string: url).flatMap { Self.place(of: $0) }
         let host = place?.authority ?? self.configuration.address.authority
         do {
@@ -148,7 +148,8 @@ extension RegistryClient {
             return response
         } catch {
             let failure = Self.describe(error, host: host)
-            throw delegate.hasReceiver && failure.code != .cancelled ? BodyFailure(error: Self.interrupted(failure)) : failure
+            guard delegate.hasReceiver, failure.code != .cancelled else { throw failure }
+            throw BodyFailure(error: Self.interrupted(failure), isOurs: delegate.hasReceiverFailed)
         }
     }
 

@@ -66,12 +66,16 @@ extension RegistryClient {
                 self.answered(endpoint)
                 return .succeeded(value)
             } catch let failure as BodyFailure {
-                // The rest is asked for elsewhere.
-                if endpoint.isMirror { endpoint.avoid() }
-                self.status.failed(failure.error)
+                if !failure.isOurs {
+                    // The rest is asked for elsewhere.
+                    if endpoint.isMirror { endpoint.avoid() }
+                    self.status.count(failure.error)
+                    self.status.failed(failure.error)
+                }
                 throw failure.error
             } catch let error as UpstreamError {
                 if error.code == .cancelled { throw error }
+                self.status.count(error)
                 if case .rateLimited(let seconds) = error.code { endpoint.limited(retryAfter: seconds, kind) }
                 self.count(error, endpoint, isFirst: round.counted.insert(index).inserted)
                 if endpoint.isMirror {

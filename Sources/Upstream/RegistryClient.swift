@@ -209,6 +209,8 @@ struct RegistryRequest: Sendable {
 /// A failure after the response's head: not to be retried as if nothing had been said.
 struct BodyFailure: Error {
     let error: UpstreamError
+    /// It was not the registry that failed, but whoever received the body.
+    let isOurs: Bool
 }
 
 /// Learns a blob's size from the answer to a request for its first byte.

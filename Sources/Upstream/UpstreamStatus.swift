@@ -14,9 +14,39 @@ package final class UpstreamStatus: Sendable {
         /// What the registry last said of its rate limit, and when.
         package var rateLimit: RateLimit?
         package var rateLimitAt: ContinuousClock.Instant?
+        /// How long the head of an answer took of late: each answer moves it by a tenth.
+        package var recentLatency: Duration?
     }
 
     private let state = Mutex(Snapshot())
+    /// How long it took from a request to the head of its answer, whatever that said. What got no answer is among the errors.
+    package let latency = Histogram(Histogram.network)
+    private let errors: InlineArray<8, Atomic<Int64>>
+
+    init() {
+        self.errors = InlineArray { _ in Atomic(0) }
+    }
+
+    /// Requests that failed, each attempt at each place, since this process began.
+    package func errors(_ kind: UpstreamErrorClass) -> Int64 { self.errors[kind.rawValue].load(ordering: .relaxed) }
+
+    /// Counts a request that failed.
+    func count(_ error: UpstreamError) {
+        if let kind = UpstreamErrorClass(error.code) { self.errors[kind.rawValue].wrappingAdd(1, ordering: .relaxed) }
+    }
+
+    /// Counts content that was not what its digest says.
+    package func noteWrongContent() {
+        self.errors[UpstreamErrorClass.wrongContent.rawValue].wrappingAdd(1, ordering: .relaxed)
+    }
+
+    /// The head of an answer has come.
+    func noteHead(after duration: Duration) {
+        self.latency.add(duration)
+        self.state.withLock { state in
+            state.recentLatency = state.recentLatency.map { $0 + (duration - $0) / 10 } ?? duration
+        }
+    }
 
     package var snapshot: Snapshot { self.state.withLock { $0 } }
 
@@ -25,15 +55,18 @@ package final class UpstreamStatus: Sendable {
 
     func requested() { self.state.withLock { $0.requests += 1 } }
 
-    /// By how much longer than usual a tag is believed: what a window said is no longer true behind its end.
-    package var stretch: Int {
+    /// What the registry last said of its rate limit: what a window said is no longer true behind its end.
+    package var currentRateLimit: RateLimit? {
         self.state.withLock { state in
             guard let rateLimit = state.rateLimit, let at = state.rateLimitAt,
                 at.duration(to: .now) < rateLimit.window ?? Limits.Upstream.rateWindow
-            else { return 1 }
-            return rateLimit.stretch
+            else { return nil }
+            return rateLimit
         }
     }
+
+    /// By how much longer than usual a tag is believed.
+    package var stretch: Int { self.currentRateLimit?.stretch ?? 1 }
 
     func answered(_ rateLimit: RateLimit?) {
         self.state.withLock { state in

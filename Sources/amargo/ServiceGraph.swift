@@ -21,6 +21,8 @@ struct ServiceGraph {
     let file: String?
     let logger: Logger
     let hitLog: any HitLog
+    /// Log lines that nobody read in time.
+    var droppedLogLines: @Sendable () -> Int64 = { 0 }
     /// Whether no registry is ever asked.
     var isOffline = false
 
@@ -72,8 +74,13 @@ struct ServiceGraph {
         registry.limits = budget.serverLimits
         registry.hostNames = self.settings.listen.map { String($0.prefix { $0 != ":" }) }
         registry.engines = EngineGuide(self.settings, listeningOn: sockets.map(\.address))
+        let scrub = Scrub(store: store, logger: self.logger)
+        var instruments = Instruments()
+        instruments.scrub = { scrub.report }
+        instruments.droppedLogLines = self.droppedLogLines
         let server = RegistryServer(
-            sockets: sockets, cache: cache, configuration: registry, group: group, hitLog: self.hitLog, logger: self.logger)
+            sockets: sockets, cache: cache, configuration: registry, group: group, instruments: instruments, hitLog: self.hitLog,
+            logger: self.logger)
         self.announce(store, upstreams.fallback, sockets.map(\.address))
         if !budget.isComplete {
             self.logger.warning(
@@ -82,7 +89,7 @@ struct ServiceGraph {
 
         // Shut down from the last to the first: answers end before downloads, downloads before the store.
         var group = ServiceGroupConfiguration(
-            services: [StoreUpkeep(store: store), Scrub(store: store, logger: self.logger), keeper, administration]
+            services: [StoreUpkeep(store: store), scrub, keeper, administration]
                 + (watches ?? []) + [
                     downloads, ImpatientStop(server: server), server,
                 ],

@@ -225,7 +225,7 @@ extension FuzzTarget {
             return isName == Grammar.isName(text) ? nil : "the name \(text) is not judged by the grammar"
         }
         switch route {
-        case .base, .health, .ready: return nil
+        case .base, .health, .ready, .metrics: return nil
         case .dashboard(.images(let query)):
             let isSound = (1...100).contains(query.limit) && (0...1_000_000_000).contains(query.offset) && query.words.count <= 8
             return isSound ? nil : "a page is \(query)"
@@ -257,6 +257,7 @@ extension FuzzTarget {
         switch route {
         case .base: return "/v2/"
         case .health: return "/health"
+        case .metrics: return "/metrics"
         case .ready: return "/ready"
         case .dashboard(.page): return "/"
         case .dashboard(.live): return "/dashboard/live.json"

@@ -11,7 +11,7 @@ import Testing
 
     /// All that a registry, or a careless one, has; with what a GET is answered here when nothing is stored anywhere.
     static let routes: [(target: String, status: Int)] = [
-        ("/v2/", 200), ("/v2", 200), ("/health", 200), ("/ready", 200), ("/v2/_catalog", 200),
+        ("/v2/", 200), ("/v2", 200), ("/health", 200), ("/ready", 200), ("/metrics", 200), ("/v2/_catalog", 200),
         ("/v2/library/nginx/manifests/latest", 404), ("/v2/library/nginx/manifests/sha256:\(Self.hex)", 404), (Self.blob, 404),
         ("/v2/library/nginx/tags/list", 404), ("/v2/library/nginx/referrers/sha256:\(Self.hex)", 404),
         ("/", 200), ("/dashboard/live.json", 200), ("/dashboard/disk.json", 200), ("/dashboard/images.json", 200),
@@ -23,7 +23,7 @@ import Testing
         ("/v2/library/nginx/blobs/uploads/?digest=sha256:\(Self.hex)", 400),
         ("/v2/library/nginx/blobs/uploads/4f6c1b0e-0000", 404), ("/v2/library/nginx/blobs/uploads/4f6c1b0e-0000?digest=x", 404),
         // What others have, or had, beside it.
-        ("/v1/", 404), ("/v2/token", 404), ("/token", 404), ("/metrics", 404), ("/debug/vars", 404),
+        ("/v1/", 404), ("/v2/token", 404), ("/token", 404), ("/metric", 404), ("/debug/vars", 404),
         ("/debug/pprof/", 404), ("/admin", 404), ("/api/v2.0/projects", 404), ("/v2/_oci/ext/discover", 404),
         ("/v2/_amargo/gc", 404), ("/amargo.sock", 404), ("/journal.jsonl", 404), ("/store.json", 404), ("/.env", 404),
         ("/robots.txt", 404),

@@ -19,6 +19,7 @@ struct RouteTests {
                 Self.words("referrers \(name) \(digest.hex.prefix(4))", ("type", type), ("ns", ns))
             case .catalog(let count, let after, let ns): Self.words("catalog", ("n", count), ("after", after), ("ns", ns))
             case .health: "health"
+            case .metrics: "metrics"
             case .ready: "ready"
             case .dashboard(let request): "dashboard \(request)"
             }
@@ -35,7 +36,8 @@ struct RouteTests {
         "what is served",
         arguments: [
             ("/v2/", "base"), ("/v2", "base"), ("/v2/?ns=docker.io", "base"), ("/v2?x", "base"), ("/health", "health"),
-            ("/ready", "ready"), ("/health?verbose", "health"), ("/v2/nginx/manifests/latest", "manifest nginx latest"),
+            ("/ready", "ready"), ("/metrics", "metrics"), ("/health?verbose", "health"),
+            ("/v2/nginx/manifests/latest", "manifest nginx latest"),
             ("/v2/library/nginx/manifests/1.27", "manifest library/nginx 1.27"),
             ("/v2/a/b/c/d/e/manifests/x", "manifest a/b/c/d/e x"), ("/v2/nginx/manifests/\(digest)", "manifest nginx \(digest)"),
             ("/v2/nginx/blobs/\(digest)", "blob nginx ba78"),
@@ -193,7 +195,7 @@ struct RouteTests {
             ("/dashboard", "notFound NAME_UNKNOWN"), ("/dashboard/x", "notFound NAME_UNKNOWN"), ("/v1/", "notFound NAME_UNKNOWN"),
             ("/V2/", "notFound NAME_UNKNOWN"),
             ("/v2x", "notFound NAME_UNKNOWN"), ("/healthz", "notFound NAME_UNKNOWN"), ("/health/", "notFound NAME_UNKNOWN"),
-            ("/metrics", "notFound NAME_UNKNOWN"), ("/v2/a", "notFound NAME_UNKNOWN"),
+            ("/metrics/", "notFound NAME_UNKNOWN"), ("/v2/a", "notFound NAME_UNKNOWN"),
             ("/v2/manifests/x", "notFound NAME_UNKNOWN"),
             ("/v2/a/b/c", "notFound NAME_UNKNOWN"), ("/v2/a/Manifests/x", "notFound NAME_UNKNOWN"),
             ("/v2/a/tags/other", "notFound NAME_UNKNOWN"), ("/v2/a/blobs/uploads/", "badRequest NAME_INVALID"),
@@ -204,7 +206,7 @@ struct RouteTests {
 
     @Test(
         "what shows the inside of the process",
-        arguments: [("/health", true), ("/ready", true), ("/v2/", false), ("/v2/a/manifests/x", false)])
+        arguments: [("/health", true), ("/ready", true), ("/metrics", true), ("/v2/", false), ("/v2/a/manifests/x", false)])
     func operational(_ target: String, _ expected: Bool) throws {
         #expect(try Route(target: target).isOperational == expected)
     }

@@ -30,6 +30,9 @@ int64_t clinux_filesystem_type(int descriptor);
 /// Bytes available to this process, from fstatvfs(3).
 int64_t clinux_available_bytes(int descriptor);
 
+/// Bytes of the whole file system, from fstatvfs(3).
+int64_t clinux_total_bytes(int descriptor);
+
 /// Gives free memory back to the system: malloc_trim(3), where there is one.
 void clinux_trim_memory(void);
 

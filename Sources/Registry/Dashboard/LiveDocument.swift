@@ -71,7 +71,7 @@ struct LiveDocument {
 
     private func describe(_ binding: UpstreamBinding, at now: Int64) -> String {
         let report = binding.report
-        let rate = report.rateLimit.map { rate in
+        let rate = report.currentRateLimit.map { rate in
             """
             {"remaining":\(rate.remaining),"limit":\(rate.limit.map(String.init) ?? "null"),\
             "windowSeconds":\(rate.window.map { String($0.components.seconds) } ?? "null")}
@@ -92,6 +92,7 @@ struct LiveDocument {
             "lastAnswerAt":\(report.secondsSinceAnswer.map { String(now - $0) } ?? "null"),\
             "lastError":\(report.lastFailure.map { JSONText.quoted($0.message) } ?? "null"),\
             "lastErrorAt":\(report.lastFailure.map { String(now - $0.secondsAgo) } ?? "null"),"requests":\(report.requests),\
+            "latencyMs":\(report.recentLatency.map { String(Int64(($0 / .milliseconds(1)).rounded())) } ?? "null"),\
             "leftAlone":\(report.places.allSatisfy(\.isLeftAlone)),"mirrors":[\(mirrors.joined(separator: ","))],\
             "rateLimit":\(rate ?? "null"),"tagLifetimeFactor":\(report.stretch),\
             "bytes":\(store.catalog.share(of: binding.namespace)),"maxSize":\(store.configuration.shares[binding.namespace] ?? 0)}

@@ -19,6 +19,8 @@ final class ReadyAnswers {
     /// Where the next one that is let go of is looked for.
     private var hand = 0
     private let limit: Int
+    /// Of this loop alone, so that no other one's counting gets in the way.
+    let responses = ResponseCounts()
     private let seed = UInt64.random(in: .min ... .max)
 
     /// - Parameter limit: bytes of all answers.
@@ -53,6 +55,7 @@ final class ReadyAnswers {
 
     private func give(_ answer: ReadyAnswer, _ found: Found, _ method: PlainRequest.Method) -> ByteBuffer {
         answer.line?.write()
+        self.responses.note(.ok)
         if case .manifest(let reference) = answer.content {
             answer.traffic?.note(.hit, .manifest)
             if method == .get { self.cache.notePull(reference, found.moment.digest, found.mediaType, .hit, in: answer.source) }

@@ -2,7 +2,7 @@ import OCI
 
 /// What would go, why, and how much room that makes.
 package struct EvictionPlan: Sendable {
-    package enum Reason: String, Sendable {
+    package enum Reason: String, CaseIterable, Sendable {
         /// No stored manifest refers to it.
         case orphan
         /// Room is needed, and it was pulled least recently.

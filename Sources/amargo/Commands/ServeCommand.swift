@@ -64,7 +64,7 @@ struct ServeCommand: AsyncParsableCommand, StoreUser {
             do {
                 try await ServiceGraph(
                     settings: settings, upstreams: prepared.upstreams, file: prepared.file, logger: logger, hitLog: handler,
-                    isOffline: self.offline
+                    droppedLogLines: { writer.droppedCount }, isOffline: self.offline
                 ).run(on: prepared.sockets)
             } catch {
                 await writer.close()

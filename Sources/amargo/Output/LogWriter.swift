@@ -13,6 +13,8 @@ final class LogWriter: Sendable {
         var bytes: [UInt8] = []
         var count = 0
         var dropped = 0
+        /// Those that were said to be dropped already.
+        var droppedBefore: Int64 = 0
         var isWriting = false
         var timestamp = Timestamp()
     }
@@ -30,6 +32,9 @@ final class LogWriter: Sendable {
         self.pool = NIOThreadPool(numberOfThreads: 1)
         self.pool.start()
     }
+
+    /// Lines that were dropped since the start.
+    var droppedCount: Int64 { self.state.withLock { $0.droppedBefore + Int64($0.dropped) } }
 
     /// Writes a line with this moment's time in it.
     func write(_ beforeTime: some Collection<UInt8>, _ afterTime: some Collection<UInt8>) {
@@ -69,6 +74,7 @@ final class LogWriter: Sendable {
                 state.count = 0
                 if state.dropped > 0 {
                     batch += "… \(state.dropped) log lines were dropped because nobody read them in time\n".utf8
+                    state.droppedBefore += Int64(state.dropped)
                     state.dropped = 0
                 }
                 if batch.isEmpty { state.isWriting = false }
