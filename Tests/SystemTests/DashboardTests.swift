@@ -167,7 +167,7 @@ extension SystemTests {
 
         private static func expectSearchAndCopy(_ browser: Browser, _ amargo: AmargoProcess) async throws {
             try await browser.press("/")
-            try await browser.press("Postgres amd64")
+            try await browser.press("Postgres 16")
             #expect(try await browser.evaluate("document.activeElement.id") == "query")
             try await eventually("one image is found") {
                 let rows = try await browser.evaluate("document.querySelectorAll('#image-rows tr').length")
