@@ -81,6 +81,11 @@ package final class UpstreamStatus: Sendable {
 
     func failed(_ error: UpstreamError) {
         self.state.withLock { state in
+            // That there is no such thing is an answer like any other.
+            if case .notFound = error.code {
+                state.isOutage = false
+                return
+            }
             state.lastFailure = .now
             state.lastError = error.message
             switch error.code {

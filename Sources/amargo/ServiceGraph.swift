@@ -64,7 +64,7 @@ struct ServiceGraph {
             store: store, directory: upstreams.directory, service: downloads, logger: self.logger, traffic: traffic,
             now: wallClock)
         let commands = StoreAdministration(
-            store: store, role: "serve", version: UserAgent.version, warmer: ImageWarmer(cache))
+            store: store, role: "serve", version: UserAgent.version, warmer: ImageWarmer(cache), serving: cache)
         let administration = AdminServer(commands, group: group, logger: self.logger)
         let watches = try self.settings.watchedFolder.map { folder in
             [ImportWatch(folder, commands, ImportOptions(naming: try self.settings.bundleNaming()), logger: self.logger)]

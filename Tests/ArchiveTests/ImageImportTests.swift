@@ -97,9 +97,14 @@ struct ImageImportTests {
             try await lab.withStore { store in
                 let path = lab.folder.path("fifo")
                 #expect(mkfifo(path, 0o600) == 0)
-                async let writing: Void = onThread { try Disk.write(bytes, to: path) }
-                // Opened for reading and writing, it does not end before its writer has begun.
+                // Opened for reading and writing, it lets a writer in before its reader, and does not end before either has come.
                 let holder = open(path, O_RDWR | O_NONBLOCK)
+                let writer = open(path, O_WRONLY)
+                #expect(holder >= 0 && writer >= 0)
+                async let writing: Void = onThread {
+                    defer { close(writer) }
+                    try Disk.append(bytes, to: writer)
+                }
                 let outcome = try await onThread {
                     let bundle = try #require(try BundlePaths.open([path]).first)
                     close(holder)

@@ -22,7 +22,7 @@ struct CatalogTests {
             .manifest(manifest, facts, size: 300, repository: nginx, at: 12), .link(try Sample.digest(2), nginx),
             .link(try Sample.digest(1), redis), .tag(try Tag(parsing: "latest"), nginx, manifest, fetchedAt: 13),
             .tag(try Tag(parsing: "old"), nginx, manifest, fetchedAt: 14), .untag(try Tag(parsing: "old"), nginx),
-            .use(manifest, at: 20), .blob(try Sample.digest(4), size: 40_000, repository: nil, at: 15),
+            .use(manifest, at: 20, pulls: 7), .blob(try Sample.digest(4), size: 40_000, repository: nil, at: 15),
             .blob(try Sample.digest(5), size: 500_000, repository: redis, at: 16), .deleted(try Sample.digest(5)),
         ]
     }
@@ -122,6 +122,24 @@ struct CatalogTests {
             .manifest(digest, facts, size: 1, repository: nil, at: 0), .use(digest, at: 9), .use(digest, at: 5),
         ])
         #expect(catalog.content(digest)?.usedAt == 9)
+    }
+
+    @Test("pulls only rise, as far as the journal knows them, and the journal is told of the others once")
+    func pulls() throws {
+        let digest = try Sample.digest(1)
+        let facts = ManifestFacts(mediaType: .ociManifest, children: [], subject: nil)
+        let catalog = Self.catalog([
+            .manifest(digest, facts, size: 1, repository: nil, at: 0), .use(digest, at: 9, pulls: 12),
+            .use(digest, at: 5, pulls: 3),
+            // As a version before the count wrote it.
+            .use(digest, at: 10),
+        ])
+        #expect(catalog.content(digest)?.pulls == 12)
+        #expect(catalog.takeUntoldPulls() == [])
+        #expect(catalog.notePull(of: digest, count: 2))
+        #expect(!catalog.notePull(of: try Sample.digest(2), count: 1))
+        #expect(catalog.takeUntoldPulls() == [.use(digest, at: 10, pulls: 14)])
+        #expect(catalog.takeUntoldPulls() == [])
     }
 
     @Test("removed content gives its bytes back, and comes back with its registry")

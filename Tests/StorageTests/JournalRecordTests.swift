@@ -47,13 +47,13 @@ struct JournalRecordTests {
             .manifest(digest, facts, size: 4_194_304, repository: repository, at: 1_764_000_000),
             .manifest(long, empty, size: 2, repository: nil, at: 0), .link(digest, repository),
             .tag(tag, repository, digest, fetchedAt: 1_764_000_000), .importedTag(tag, repository, digest, at: 1_764_000_001),
-            .untag(tag, repository), .use(long, at: 9_999_999_999),
+            .untag(tag, repository), .use(long, at: 9_999_999_999), .use(digest, at: 0, pulls: 123_456_789_012),
             .delete(digest), .deleted(long), .unlink(long, repository), .pin(.tag(tag), repository, at: 1_764_000_000),
             .pin(.digest(long), repository, at: 0), .unpin(.tag(tag), repository), .unpin(.digest(digest), repository),
         ]
     }
 
-    @Test("every record is read as it was written", arguments: 0..<16)
+    @Test("every record is read as it was written", arguments: 0..<17)
     func everyRecord(_ index: Int) throws {
         let record = try Self.samples()[index]
         let (records, lines) = try Self.roundTrip(record)

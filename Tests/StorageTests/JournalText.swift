@@ -86,6 +86,10 @@ struct JournalText {
                         children: [Edge(role: .manifest, digest: digest, size: 7, platform: "linux/arm")],
                         subject: digest), size: 5, repository: nil, at: at)
             )
+        case 5 where number % 2 == 0:
+            return (
+                #""op":"use","d":"sha256:\#(hex)","at":\#(at),"n":\#(number + 1)"#, .use(digest, at: at, pulls: Int64(number) + 1)
+            )
         case 5: return (#""op":"use","d":"sha256:\#(hex)","at":\#(at)"#, .use(digest, at: at))
         case 6:
             return (

@@ -33,8 +33,8 @@ package final class TrafficKeeper: Service {
     /// What a store has kept, for those who only read. Blocks.
     ///
     /// - Throws: `JSONError` when it is damaged, `StorageError` when it cannot be read.
-    package static func report(of reader: StoreReader, at now: Int64) throws -> TrafficReport {
-        guard let bytes = try reader.root.contents(of: StoreLayout.statistics, limit: TrafficFile.limit) else {
+    package static func report(in root: StoreRoot, at now: Int64) throws -> TrafficReport {
+        guard let bytes = try root.contents(of: StoreLayout.statistics, limit: TrafficFile.limit) else {
             return TrafficReport(TrafficLedger.State(), at: now)
         }
         return TrafficReport(try TrafficFile.decode(bytes), at: now)

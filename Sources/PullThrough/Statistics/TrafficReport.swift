@@ -5,6 +5,11 @@ package struct TrafficReport: Sendable {
     package struct Row: Sendable {
         package let scope: TrafficLedger.Scope
         package let counts: TrafficCounts
+
+        package init(scope: TrafficLedger.Scope, counts: TrafficCounts) {
+            self.scope = scope
+            self.counts = counts
+        }
     }
 
     /// Unix seconds.

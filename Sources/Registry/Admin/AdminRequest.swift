@@ -17,6 +17,10 @@ package enum AdminRequest: Hashable, Sendable {
     case verify(VerificationOptions)
     /// Bring images into the store.
     case warm(WarmRequest)
+    /// How well has it served?
+    case statistics([TrafficWindow])
+    /// What goes on at this moment?
+    case activity
     /// Take in bundles, which come as descriptors when they are asked for.
     case importBundles(ImportOptions, [BundleInput])
 
@@ -31,6 +35,8 @@ package enum AdminRequest: Hashable, Sendable {
         case .importBundles(let options, let inputs): AdminEvent(options, inputs)
         case .verify(let options): AdminEvent("verify").with("options", options.json)
         case .warm(let request): .warm(request)
+        case .statistics(let windows): AdminEvent("statistics").with("windows", windows.map(\.rawValue))
+        case .activity: AdminEvent("activity")
         }
     }
 
@@ -53,6 +59,8 @@ package enum AdminRequest: Hashable, Sendable {
         case "import":
             guard let (options, inputs) = event.importRequest else { return nil }
             self = .importBundles(options, inputs)
+        case "statistics": self = .statistics(event.list("windows").compactMap(TrafficWindow.init(rawValue:)))
+        case "activity": self = .activity
         case "collect": self = .collect(dryRun: event.flag("dryRun"))
         default: return nil
         }

@@ -13,16 +13,21 @@ package final class StoreAdministration: Sendable {
     package let store: ContentStore
     /// What this process does with the store: `serve`, `gc`.
     package let role: String
-    private let version: String
+    let version: String
     private let givesWay = StopFlag()
     /// The store as it was found: opening it mends the journal. Nil for a server, whose store is as it is when it is asked.
     private let before: StoreReader?
     /// Nil where no registry is asked.
     let warmer: ImageWarmer?
+    /// What is served from this store; nil in a command.
+    let serving: PullThroughCache?
+    let startedAt = ContinuousClock.now
 
     package init(
-        store: ContentStore, role: String, version: String, before: StoreReader? = nil, warmer: ImageWarmer? = nil
+        store: ContentStore, role: String, version: String, before: StoreReader? = nil, warmer: ImageWarmer? = nil,
+        serving: PullThroughCache? = nil
     ) {
+        self.serving = serving
         self.before = before
         self.warmer = warmer
         self.store = store
@@ -130,6 +135,8 @@ package final class StoreAdministration: Sendable {
     private func performNow(_ request: AdminRequest, _ emit: (AdminEvent) -> Void) throws -> Int {
         switch request {
         case .hello, .giveWay, .verify, .warm, .importBundles: return 0
+        case .statistics(let windows): return self.reportStatistics(windows, emit)
+        case .activity: return self.reportActivity(emit)
         case .pin(let images):
             return try self.eachImage(images, emit) { name, reference, repository in
                 let isNew = try self.store.pin(reference, in: repository)

@@ -25,7 +25,7 @@ final class ReadyAnswer {
     let content: Content
     let line: (any HitLine)?
     /// Counts the hits.
-    let traffic: TrafficCell?
+    private(set) lazy var traffic = self.source.traffic
     /// Head and body.
     private(set) var bytes = ByteBuffer()
     /// Bytes of the head.
@@ -36,7 +36,6 @@ final class ReadyAnswer {
         target: [UInt8], hash: UInt64, directory: UpstreamDirectory, source: RoutedRepository, content: Content,
         line: (any HitLine)?
     ) {
-        self.traffic = source.traffic
         self.target = target
         self.hash = hash
         self.directory = directory

@@ -75,7 +75,7 @@ struct StoreDoor {
         }
     }
 
-    private static func silent(_ root: StoreRoot) -> StorageError {
+    static func silent(_ root: StoreRoot) -> StorageError {
         StorageError(
             .inUse,
             "the store \(root.path) is held by \(StoreLock.holder(of: root) ?? "another process"), which has not answered for "
@@ -93,7 +93,7 @@ struct StoreDoor {
     }
 
     /// The store's folder: a command does not make one.
-    private func existingRoot() throws -> StoreRoot {
+    func existingRoot() throws -> StoreRoot {
         do {
             let root = try StoreRoot(folder: self.settings.storePath)
             guard try root.status(of: StoreLayout.storeFile) != nil else {

@@ -23,6 +23,9 @@ final class ProgressBlock: Sendable {
         self.isActive = isatty(descriptor) == 1 && !isDumb
     }
 
+    /// Lines for which there is room.
+    var height: Int { max(1, Self.size(of: self.descriptor).rows - 1) }
+
     /// Puts these lines in the place of those that are there, as many as fit, each cut to the terminal's width.
     func show(_ lines: [String]) {
         guard self.isActive else { return }
