@@ -64,7 +64,6 @@ struct DashboardPageTests {
             #expect(page.header("x-content-type-options") == "nosniff")
             #expect(page.header("referrer-policy") == "no-referrer")
             #expect(page.header("cross-origin-resource-policy") == "same-origin")
-            #expect(page.header("cross-origin-opener-policy") == "same-origin")
             #expect(page.header("access-control-allow-origin") == nil)
             #expect(page.header("cache-control") == "private, no-cache")
             #expect(page.text == Self.page)

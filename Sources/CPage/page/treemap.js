@@ -72,7 +72,7 @@ function diskTiles(width, height) {
     const place = inset(places[index], 2);
     const children = node.children || [];
     const holds = children.length > 0 && place.width > 70 && place.height > 60;
-    tiles.push({ node, place, isGroup: holds, step: 0 });
+    tiles.push({ node, place, isGroup: holds, step: (index % 3) * 0.025 });
     if (!holds) return;
     const inner = squarify(
       children.map((child) => child.attributedBytes), place.x + 4, place.y + 26, place.width - 8, place.height - 30);
@@ -103,7 +103,7 @@ function showDisk() {
     showDetail(null);
     return;
   }
-  if (box.width === 0) return;
+  if (box.width === 0) return showDetail(null);
   const focused = map.contains(document.activeElement) ? document.activeElement.dataset.key : null;
   const tiles = diskTiles(box.width, box.height);
   reconcile(map, tiles, (tile) => tile.node.key, () => makeTile(), updateTile);
@@ -192,6 +192,12 @@ function showCrumbs() {
   byId("crumbs").replaceChildren(...parts);
 }
 
+const detailHints = {
+  image: "Enter or a click finds it among the images below.",
+  rest: "They are too small to be drawn one by one; the images below are all there.",
+  other: "No image needs it any more, or not yet: it is the first to go when room is needed. amargo gc removes it now.",
+};
+
 function showDetail(node) {
   const total = disk.value.total;
   const shown = node || { ...total, name: disk.path[1] || disk.path[0] || "Everything", kind: null };
@@ -218,7 +224,7 @@ function showDetail(node) {
     make("h3", {}, shown.name), make("p", { class: "kind" }, kind), bar, list,
     make("p", { class: "explain" }, !node
       ? "Areas are shares: what several images use is split among them. Unique is what removing something would free."
-      : canOpen(node) ? "Enter or a click shows what is in it." : node.kind === "image" ? "Enter or a click finds it among the images below." : ""));
+      : detailHints[node.kind] || "Enter or a click shows what is in it."));
 }
 
 function showDiskList() {

@@ -25,7 +25,6 @@ struct DashboardHandler {
         var head = ResponseHead(.ok)
         head.add("content-type", "text/html; charset=utf-8")
         head.addCaution(policy: page.policy)
-        head.add("cross-origin-opener-policy", "same-origin")
         head.add("permissions-policy", "clipboard-write=(self)")
         Self.respond(head, page.body, tag: "\"\(page.version)\"", exchange)
     }

@@ -5,6 +5,8 @@ import OCI
 struct DiskDocument {
     /// Places beside one another; smaller ones are summed up.
     private static let limit = 60
+    /// Places within all of those together, about.
+    private static let inner = 240
 
     let usage: UsageSnapshot
 
@@ -19,13 +21,17 @@ struct DiskDocument {
             if let name {
                 let repository = repositories.first { $0.name.name == name }
                 total = repository?.figures ?? DiskUsage.Figures()
-                nodes = repository.map { self.images(of: $0) } ?? []
+                nodes = repository.map { Self.largest(self.images(of: $0), in: "\($0.name)") } ?? []
             } else {
-                nodes = Self.largest(repositories.map { self.node($0, withImages: true) }, in: "\(namespace)")
+                nodes = Self.largest(repositories.map(self.node), in: "\(namespace)")
+                nodes = Self.filled(nodes) { name in repositories.first { "\($0.name)" == name }.map(self.images) ?? [] }
             }
         } else {
-            nodes = usage.registries.map { self.node($0) } + self.orphans
-            nodes = Self.largest(nodes, in: "")
+            nodes = Self.largest(usage.registries.map(self.node) + self.orphans, in: "")
+            nodes = Self.filled(nodes) { name in
+                let registry = usage.registries.first { "\($0.name)" == name }
+                return registry.map { usage.repositories[$0.repositories].map(self.node) } ?? []
+            }
         }
         let registries = usage.registries.map { JSONText.quoted("\($0.name)") }.joined(separator: ",")
         return """
@@ -63,22 +69,28 @@ struct DiskDocument {
 
     private func node(_ registry: DiskUsage.Registry) -> Node {
         let name = "\(registry.name)"
-        let children = self.usage.repositories[registry.repositories].map { self.node($0, withImages: false) }
-        return Node(
-            key: name, kind: "registry", name: name, registry: name, figures: registry.figures,
-            children: Self.largest(children, in: name))
+        return Node(key: name, kind: "registry", name: name, registry: name, figures: registry.figures)
     }
 
-    private func node(_ repository: DiskUsage.Repository, withImages: Bool) -> Node {
+    private func node(_ repository: DiskUsage.Repository) -> Node {
         Node(
             key: "\(repository.name)", kind: "repository", name: "\(repository.name.name)",
-            registry: "\(repository.name.namespace)", repository: "\(repository.name.name)", figures: repository.figures,
-            children: withImages ? self.images(of: repository) : [])
+            registry: "\(repository.name.namespace)", repository: "\(repository.name.name)", figures: repository.figures)
+    }
+
+    /// Places with what is in them; the more there are, the less of each.
+    private static func filled(_ nodes: [Node], _ children: (_ key: String) -> [Node]) -> [Node] {
+        let limit = max(4, Self.inner / max(1, nodes.count))
+        return nodes.map { node in
+            var node = node
+            if node.kind != "rest" { node.children = Self.largest(children(node.key), in: node.key, limit) }
+            return node
+        }
     }
 
     private func images(of repository: DiskUsage.Repository) -> [Node] {
         let name = repository.name
-        let nodes = self.usage.images[repository.images].map { image in
+        return self.usage.images[repository.images].map { image in
             let digest = "\(image.digest.algorithm.rawValue):\(image.digest.hex.prefix(12))"
             let label = image.tags.isEmpty ? digest : image.label
             return Node(
@@ -88,7 +100,6 @@ struct DiskDocument {
                 search: image.tags.first.map { "\(name):\($0)" } ?? "\(name) \(image.digest.hex.prefix(12))",
                 figures: image.figures)
         }
-        return Self.largest(nodes, in: "\(name)")
     }
 
     private var orphans: [Node] {
@@ -103,10 +114,10 @@ struct DiskDocument {
     }
 
     /// The largest first, the smallest of many as one.
-    private static func largest(_ nodes: [Node], in place: String) -> [Node] {
+    private static func largest(_ nodes: [Node], in place: String, _ limit: Int = DiskDocument.limit) -> [Node] {
         let sorted = nodes.sorted { ($1.figures.attributed, $0.key) < ($0.figures.attributed, $1.key) }
-        guard sorted.count > Self.limit else { return sorted }
-        let rest = sorted[(Self.limit - 1)...]
+        guard sorted.count > limit else { return sorted }
+        let rest = sorted[(limit - 1)...]
         var figures = DiskUsage.Figures()
         for node in rest {
             figures.logical = figures.logical.addingSize(node.figures.logical)
@@ -118,7 +129,7 @@ struct DiskDocument {
         let node = Node(
             key: "\(place) (rest)", kind: "rest", name: "\(rest.count) smaller ones", registry: rest.first?.registry,
             repository: nil, figures: figures)
-        return sorted.prefix(Self.limit - 1) + [node]
+        return sorted.prefix(limit - 1) + [node]
     }
 }
 
