@@ -78,6 +78,8 @@ struct DashboardDocumentTests {
             #expect(row["repository"] as? String == "library/nginx")
             #expect(row["tag"] as? String == "Alpine")
             #expect(row["complete"] as? Bool == true)
+            // No index says so: it stands in the image's configuration.
+            #expect(row["platforms"] as? [String] == ["linux/amd64"])
             #expect(try #require(row["freshUntil"] as? Int64) > server.wallClock.read())
             #expect(try Self.json(try await server.get("/dashboard/images.json?q=redis"))["matching"] as? Int == 0)
         }

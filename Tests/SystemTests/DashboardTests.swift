@@ -102,6 +102,10 @@ extension SystemTests {
                 try await browser.text("#images-count") == "\(scene.images.count) images"
             }
             #expect(try await !browser.isVisible("#start"))
+            for image in scene.images { try await scene.pull(image, amargo, lab) }
+            try await eventually("what came from the store counts as a hit") {
+                try await browser.shows("from the store", in: "#recent-rows")
+            }
 
             let pull = Task { try await scene.pull(scene.slow, amargo, lab) }
             try await eventually("the download shows, half-way") {
@@ -214,7 +218,7 @@ extension SystemTests {
                     try picture.write(to: folder.appendingPathComponent("\(state)-\(size.name)-\(theme.rawValue).png"))
                     if theme == .light || !size.isPhone {
                         // For documents: what is seen first.
-                        let top = try await browser.picture(upTo: size.isPhone ? 1400 : 1000)
+                        let top = try await browser.picture(upTo: size.isPhone ? 1400 : 1760)
                         try top.write(to: folder.appendingPathComponent("\(state)-\(size.name)-\(theme.rawValue)-top.png"))
                     }
                 }
@@ -237,6 +241,7 @@ private struct Scene: Sendable {
     let images: [Image]
     let slow = Image(registry: "docker.io", repository: "library/mariadb", tag: "11")
     private let other: ScriptedUpstream
+    private let third: ScriptedUpstream
     private let docker: ScriptedUpstream
     private let gate = Gate()
     private let lab: Lab
@@ -245,6 +250,7 @@ private struct Scene: Sendable {
         self.lab = lab
         let docker = try ScriptedUpstream()
         let other = try ScriptedUpstream()
+        let third = try ScriptedUpstream()
         var images: [Image] = []
         func add(
             _ upstream: ScriptedUpstream, _ registry: String, _ repository: String, _ tag: String, _ sizes: [Int], _ seed: UInt64
@@ -262,18 +268,25 @@ private struct Scene: Sendable {
         add(other, "ghcr.io", "org/app", "1.2", [6 * MB, 1 * MB], 6)
         add(other, "ghcr.io", "org/app", "1.3", [6 * MB, 2 * MB], 6)
         add(other, "ghcr.io", "astral-sh/uv", "latest", [2 * MB], 7)
+        add(docker, "docker.io", "library/node", "22-slim", [9 * MB, 2 * MB], 10)
+        add(docker, "docker.io", "library/alpine", "3.20", [1 * MB], 11)
+        add(third, "quay.io", "prometheus/node-exporter", "v1.8.2", [3 * MB], 12)
+        add(third, "quay.io", "cilium/cilium", "v1.16.1", [7 * MB, 1 * MB], 13)
         let slow = docker.addImage(repository: self.slow.repository, tag: self.slow.tag, layerSizes: [2 * MB, 24 * MB], seed: 8)
         docker.script(
             .blob(slow.layers[1].digest),
             Behaviour.throttle(bytesPerSecond: 3 * MB).and(.holdAfter(bytes: 20 * MB, self.gate)))
         self.docker = docker
         self.other = other
+        self.third = third
         self.images = images
     }
 
     func settings() throws -> AmargoProcess.Settings {
         var settings = try self.lab.settings(upstream: self.docker.url)
-        settings.others = [(namespaces: ["ghcr.io"], upstream: self.other.url)]
+        settings.others = [
+            (namespaces: ["ghcr.io"], upstream: self.other.url), (namespaces: ["quay.io"], upstream: self.third.url),
+        ]
         return settings
     }
 

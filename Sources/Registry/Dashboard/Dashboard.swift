@@ -16,11 +16,13 @@ final class Dashboard: Sendable {
     private let traffic: Snapshot<TrafficReport>
     private let usage: Snapshot<UsageSnapshot>
     private let images: Snapshot<ImageTable>
+    private let platforms: ConfigPlatforms
     private let isForgetting = Atomic(false)
 
     init(cache: PullThroughCache, configuration: RegistryConfiguration) {
         self.cache = cache
         self.engines = DashboardDocument((configuration.engines ?? EngineGuide()).json)
+        self.platforms = ConfigPlatforms(cache.store)
         let startedAt = cache.wallClock
         let traffic = Snapshot(lifetime: .milliseconds(900)) { cache.traffic.report(at: cache.wallClock) }
         self.traffic = traffic
@@ -43,7 +45,7 @@ final class Dashboard: Sendable {
             case .traffic(let window): self.traffic.value { completion(DashboardDocument(TrafficDocument(window).json($0))) }
             case .disk(let registry, let repository):
                 self.usage.value { completion(DashboardDocument(DiskDocument(usage: $0).json(registry, repository))) }
-            case .images(let query): self.images.value { completion(DashboardDocument($0.json(query))) }
+            case .images(let query): self.images.value { completion(DashboardDocument($0.json(query, self.platforms))) }
             }
         }
         self.forgetLater(on: loop)

@@ -45,11 +45,12 @@ final class ImageTable: Sendable {
         self.starts = starts
     }
 
-    func json(_ query: ImageQuery) -> String {
+    /// - Parameter platforms: tells those of images without an index.
+    func json(_ query: ImageQuery, _ platforms: ConfigPlatforms) -> String {
         let words = query.words.map { Array($0.utf8) }
         let found = self.positions(query.order).filter { self.has(words, $0) }
         let page = query.isDescending ? Array(found.reversed()) : found
-        let images = page.dropFirst(query.offset).prefix(query.limit).map { self.json(Int($0)) }
+        let images = page.dropFirst(query.offset).prefix(query.limit).map { self.json(Int($0), platforms) }
         return """
             {"total":\(self.images.count),"matching":\(found.count),"images":[\(images.joined(separator: ","))]}
 
@@ -93,12 +94,17 @@ final class ImageTable: Sendable {
         return false
     }
 
-    private func json(_ position: Int) -> String {
+    private func json(_ position: Int, _ configurations: ConfigPlatforms) -> String {
         let image = self.images[position]
+        // Attestations have a platform that is none.
+        var platforms = image.platforms.filter { $0 != "unknown/unknown" }
+        if image.platforms.isEmpty, image.absentPlatforms == 0 {
+            platforms += [configurations.platform(of: image.digest)].compactMap { $0 }
+        }
         return """
             {"registry":\(JSONText.quoted("\(image.repository.namespace)")),"repository":\(JSONText.quoted("\(image.repository.name)")),\
             "tag":\(image.tag.map { JSONText.quoted($0.description) } ?? "null"),"digest":"\(image.digest)",\
-            "platforms":[\(image.platforms.map(JSONText.quoted).joined(separator: ","))],"absentPlatforms":\(image.absentPlatforms),\
+            "platforms":[\(platforms.map(JSONText.quoted).joined(separator: ","))],"absentPlatforms":\(image.absentPlatforms),\
             "bytes":\(image.size),"missing":\(image.missing),"complete":\(image.isComplete),"imported":\(image.isImported),\
             "freshUntil":\(self.freshUntil[position].map(String.init) ?? "null"),"pinned":\(image.isPinned),\
             "referrers":\(image.referrers),"lastPulled":\(image.lastPulled)}
