@@ -38,6 +38,7 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .target(name: "CLinux"),
+        .target(name: "CPage", exclude: ["page"]),
         .target(name: "OCI", dependencies: ["COpenSSL"], swiftSettings: settings),
         // Level 1
         .target(
@@ -68,7 +69,7 @@ let package = Package(
         .target(
             name: "Registry",
             dependencies: [
-                "OCI", "Storage", "PullThrough", "Archive", "Maintenance", logging, lifecycle,
+                "OCI", "Storage", "PullThrough", "Archive", "Maintenance", "CPage", logging, lifecycle,
                 .product(name: "NIOHTTP1", package: "swift-nio"),
             ] + nio,
             swiftSettings: settings),

@@ -19,6 +19,8 @@ package struct UpstreamReport: Sendable {
     package let state: State
     package let secondsSinceAnswer: Int64?
     package let lastError: String?
+    /// The last failure, whatever has come since.
+    package let lastFailure: (message: String, secondsAgo: Int64)?
     package let requests: Int64
     /// Mirrors and the registry itself, in the order in which they are asked.
     package let places: [(address: String, isLeftAlone: Bool)]
@@ -56,11 +58,17 @@ extension UpstreamBinding {
             name: self.name, address: self.client.configuration.address.description,
             namespaces: self.namespaces.map(\.description), state: state,
             secondsSinceAnswer: status.lastAnswer.map { $0.duration(to: .now).components.seconds },
-            lastError: state == .failing ? status.lastError : nil, requests: status.requests,
+            lastError: state == .failing ? status.lastError : nil, lastFailure: Self.lastFailure(status),
+            requests: status.requests,
             places: self.client.places.map { ($0.address.description, $0.isOpen) }, rateLimit: status.rateLimit,
             stretch: self.client.status.stretch, currentRateLimit: self.client.status.currentRateLimit,
             isDown: self.client.status.isDown, answeredAgo: status.lastAnswer.map { $0.duration(to: .now) },
             recentLatency: status.recentLatency, latency: self.client.status.latency.snapshot,
             errors: UpstreamErrorClass.allCases.map { ($0.name, self.client.status.errors($0)) })
+    }
+
+    private static func lastFailure(_ status: UpstreamStatus.Snapshot) -> (message: String, secondsAgo: Int64)? {
+        guard let at = status.lastFailure, let message = status.lastError else { return nil }
+        return (message, at.duration(to: .now).components.seconds)
     }
 }

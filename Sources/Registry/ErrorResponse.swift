@@ -14,6 +14,8 @@ struct ErrorResponse {
     var allow: String?
     /// The request could be read in more ways than one, so nothing behind it is read.
     var endsConnection = false
+    /// What is said in place of the document, for people.
+    var text: String?
     /// The client has asked for just this: no news for the log.
     var isExpected = false
     /// Whether a registry or this host could not answer; else there is nothing to be had.

@@ -68,8 +68,8 @@ final class Exchange {
         }
         var head = ResponseHead(error.status)
         head.outcome = error.isFailure ? .failed : .absent
-        head.add("content-type", "application/json")
-        let body = error.body
+        head.add("content-type", error.text == nil ? "application/json" : "text/plain; charset=utf-8")
+        let body = error.text.map { ByteBuffer(string: $0) } ?? error.body
         head.add("content-length", String(body.readableBytes))
         head.add("cache-control", "no-store")
         if let seconds = error.retryAfter { head.add("retry-after", String(seconds)) }

@@ -6,8 +6,12 @@ package struct RegistryConfiguration: Sendable, Hashable {
         case all
     }
 
-    /// From where `/health` and its like may be seen: they show private names.
+    /// From where the dashboard, `/health` and their like may be seen: they show private names.
     package var operations = Reach.loopback
+    /// By which names, besides its own and addresses, this host is called.
+    package var hostNames: [String] = []
+    /// What the dashboard tells of engines; nil for nothing.
+    package var engines: EngineGuide?
     /// How long running responses may take to end when the process is asked to stop.
     package var drainTimeout = Duration.seconds(30)
     package var limits = ServerLimits()

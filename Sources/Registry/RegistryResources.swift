@@ -3,7 +3,6 @@ import NIOCore
 import NIOHTTP1
 import OCI
 import PullThrough
-import Synchronization
 
 /// The route table: one place decides what every request may do before it is served.
 final class RegistryResources: Sendable {
@@ -14,6 +13,7 @@ final class RegistryResources: Sendable {
     private let settings: Mutex<RegistryConfiguration>
     private let logger: Logger
     private let startedAt = ContinuousClock.now
+    private let dashboard: Dashboard
     private let metrics: MetricsHandler
     private let hitLog: any HitLog
     private let loopCount: Int
@@ -25,6 +25,7 @@ final class RegistryResources: Sendable {
     ) {
         self.cache = cache
         self.settings = Mutex(configuration)
+        self.dashboard = Dashboard(cache: cache, configuration: configuration)
         self.logger = logger
         self.hitLog = hitLog
         self.loopCount = max(1, group.makeIterator().reduce(0) { count, _ in count + 1 })
@@ -69,15 +70,16 @@ final class RegistryResources: Sendable {
         } catch {
             return exchange.fail(ErrorResponse(error))
         }
-        if route.isOperational, self.configuration.operations == .loopback, !exchange.isLocal {
-            return exchange.fail(
-                ErrorResponse(
-                    .notFound, .nameUnknown, "this path is served to its own host only (server.operations: loopback)"))
+        if route.isOperational,
+            let refusal = OperationsAccess(self.configuration).refusal(route, exchange.request, isLocal: exchange.isLocal)
+        {
+            return exchange.fail(refusal)
         }
         switch route {
         case .base: Self.answerBase(exchange)
         case .health: self.operations.health(exchange)
         case .ready: self.operations.ready(exchange, isDraining: isDraining)
+        case .dashboard(let request): DashboardHandler(dashboard: self.dashboard).handle(request, exchange)
         case .metrics: self.metrics.answer(exchange)
         case .catalog(let count, let last, let ns):
             ListHandler(cache: self.cache).catalog(count: count, after: last, ns: ns, exchange)

@@ -15,12 +15,13 @@ package enum Route: Hashable, Sendable {
     case catalog(count: Int?, after: String?, ns: Namespace?)
     case health
     case ready
+    case dashboard(DashboardRequest)
     case metrics
 
     /// Whether the route shows the inside of this process, private names included.
     package var isOperational: Bool {
         switch self {
-        case .health, .ready, .metrics: true
+        case .health, .ready, .metrics, .dashboard: true
         default: false
         }
     }
@@ -31,6 +32,8 @@ package enum Route: Hashable, Sendable {
         case "/v2/", "/v2": self = .base
         case "/health": self = .health
         case "/ready": self = .ready
+        case "/": self = .dashboard(.page)
+        case _ where path.hasPrefix("/dashboard/"): self = try Self.dashboard(path.dropFirst(11), query)
         case "/metrics": self = .metrics
         default:
             guard path.hasPrefix("/v2/") else { throw RouteError(.notFound, .nameUnknown, "there is nothing at this path") }
@@ -138,7 +141,7 @@ package enum Route: Hashable, Sendable {
     }
 
     /// A parameter's value, decoded once; nil when it is missing or empty. One that stands twice means nothing.
-    private static func parameter(_ name: String, in query: Substring) throws(RouteError) -> String? {
+    static func parameter(_ name: String, in query: Substring) throws(RouteError) -> String? {
         guard !query.isEmpty else { return nil }
         let pairs = query.split(separator: "&").filter { $0.hasPrefix("\(name)=") }
         guard let pair = pairs.first else { return nil }

@@ -68,14 +68,14 @@ package final class CapacityLedger: Sendable {
         self.refusals = InlineArray { _ in Atomic(0) }
     }
 
-    /// How often something was not stored since this process began.
-    func refusals(for obstacle: Obstacle) -> Int64 { self.refusals[obstacle.rawValue].load(ordering: .relaxed) }
-
     /// The caps in force.
     var configuration: StoreConfiguration {
         get { self.settings.withLock { $0 } }
         set { self.settings.withLock { $0 = newValue } }
     }
+
+    /// How often something was not stored since this process began.
+    func refusals(for obstacle: Obstacle) -> Int64 { self.refusals[obstacle.rawValue].load(ordering: .relaxed) }
 
     /// What is there beyond the caps, in bytes, such as after a cap was lowered; nil stands for the whole store.
     ///

@@ -78,6 +78,8 @@ struct ServiceGraph {
         var registry = RegistryConfiguration(version: UserAgent.version)
         registry.operations = self.settings.operations
         registry.limits = budget.serverLimits
+        registry.hostNames = self.settings.listen.map { String($0.prefix { $0 != ":" }) }
+        registry.engines = EngineGuide(self.settings, listeningOn: sockets.map(\.address))
         let scrub = Scrub(store: store, logger: self.logger)
         var instruments = Instruments()
         instruments.scrub = { scrub.report }

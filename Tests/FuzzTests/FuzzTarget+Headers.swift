@@ -203,7 +203,9 @@ extension FuzzTarget {
             "/v2/", "/manifests/", "/blobs/", "/tags/list", "/referrers/", "_catalog", "?", "&", "=", "#", "ns=", "n=", "last=",
             "%2e%2e", "%2F",
             "%5c", "%25", "%00", "%c0%af", "%zz", "%41", "%C3%A9", "http://", "https://", "*", "+", "9223372036854775808",
-            "artifactType=", "n=-1",
+            "artifactType=", "n=-1", "/", "/dashboard/images.json?q=", "/dashboard/disk.json?registry=", "&repository=",
+            "&limit=", "&offset=",
+            "&sort=size", "&order=desc", "/dashboard/traffic.json?window=",
         ],
         text: { text in
             guard let route = try? Route(target: text) else { return .refused }
@@ -224,6 +226,12 @@ extension FuzzTarget {
         }
         switch route {
         case .base, .health, .ready, .metrics: return nil
+        case .dashboard(.images(let query)):
+            let isSound = (1...100).contains(query.limit) && (0...1_000_000_000).contains(query.offset) && query.words.count <= 8
+            return isSound ? nil : "a page is \(query)"
+        case .dashboard(.disk(let registry, let repository)):
+            return registry != nil || repository == nil ? nil : "\(repository, default: "") is of no registry"
+        case .dashboard: return nil
         case .manifest(let path, .tag(let tag), _):
             return name(path) ?? (Grammar.tag.matches(tag.description) ? nil : "\(tag) is no tag")
         case .manifest(let path, .digest(let digest), _), .blob(let path, let digest, _), .referrers(let path, let digest, _, _):
@@ -251,6 +259,18 @@ extension FuzzTarget {
         case .health: return "/health"
         case .metrics: return "/metrics"
         case .ready: return "/ready"
+        case .dashboard(.page): return "/"
+        case .dashboard(.live): return "/dashboard/live.json"
+        case .dashboard(.engines): return "/dashboard/engines.json"
+        case .dashboard(.traffic(let window)): return "/dashboard/traffic.json\(query(("window", window.rawValue)))"
+        case .dashboard(.disk(let registry, let repository)):
+            return "/dashboard/disk.json\(query(("registry", registry), ("repository", repository)))"
+        case .dashboard(.images(let page)):
+            let order = page.isDescending ? "desc" : "asc"
+            let words = page.words.joined(separator: " ")
+            return "/dashboard/images.json"
+                + query(
+                    ("q", words), ("sort", page.order.rawValue), ("order", order), ("offset", page.offset), ("limit", page.limit))
         case .manifest(let name, let reference, let ns): return "/v2/\(name)/manifests/\(reference)\(query(("ns", ns)))"
         case .blob(let name, let digest, let ns): return "/v2/\(name)/blobs/\(digest)\(query(("ns", ns)))"
         case .tags(let name, let count, let after, let ns):

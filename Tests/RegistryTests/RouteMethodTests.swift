@@ -14,13 +14,16 @@ import Testing
         ("/v2/", 200), ("/v2", 200), ("/health", 200), ("/ready", 200), ("/metrics", 200), ("/v2/_catalog", 200),
         ("/v2/library/nginx/manifests/latest", 404), ("/v2/library/nginx/manifests/sha256:\(Self.hex)", 404), (Self.blob, 404),
         ("/v2/library/nginx/tags/list", 404), ("/v2/library/nginx/referrers/sha256:\(Self.hex)", 404),
+        ("/", 200), ("/dashboard/live.json", 200), ("/dashboard/disk.json", 200), ("/dashboard/images.json", 200),
+        ("/dashboard/traffic.json", 200), ("/dashboard/engines.json", 200), ("/dashboard/", 404), ("/dashboard", 404),
+        ("/dashboard/style.css", 404), ("/index.html", 404), ("/favicon.ico", 404),
         // Where the distribution specification puts writes.
         ("/v2/library/nginx/blobs/uploads/", 400), ("/v2/library/nginx/blobs/uploads", 400),
         ("/v2/library/nginx/blobs/uploads/?mount=sha256:\(Self.hex)&from=library/a", 400),
         ("/v2/library/nginx/blobs/uploads/?digest=sha256:\(Self.hex)", 400),
         ("/v2/library/nginx/blobs/uploads/4f6c1b0e-0000", 404), ("/v2/library/nginx/blobs/uploads/4f6c1b0e-0000?digest=x", 404),
         // What others have, or had, beside it.
-        ("/", 404), ("/v1/", 404), ("/v2/token", 404), ("/token", 404), ("/metric", 404), ("/debug/vars", 404),
+        ("/v1/", 404), ("/v2/token", 404), ("/token", 404), ("/metric", 404), ("/debug/vars", 404),
         ("/debug/pprof/", 404), ("/admin", 404), ("/api/v2.0/projects", 404), ("/v2/_oci/ext/discover", 404),
         ("/v2/_amargo/gc", 404), ("/amargo.sock", 404), ("/journal.jsonl", 404), ("/store.json", 404), ("/.env", 404),
         ("/robots.txt", 404),

@@ -21,6 +21,7 @@ struct RouteTests {
             case .health: "health"
             case .metrics: "metrics"
             case .ready: "ready"
+            case .dashboard(let request): "dashboard \(request)"
             }
         } catch {
             return "\(error.status) \(error.code.rawValue)"
@@ -81,9 +82,9 @@ struct RouteTests {
         "the absolute form is a path like any other; its host chooses nothing",
         arguments: [
             ("http://evil.example/v2/a/manifests/x", "manifest a x"), ("HTTPS://evil.example:1/v2/", "base"),
-            ("http://evil.example", "notFound NAME_UNKNOWN"), ("http:///v2/", "badRequest UNSUPPORTED"),
+            ("http://evil.example", "dashboard page"), ("http:///v2/", "badRequest UNSUPPORTED"),
             ("http://:80/v2/", "badRequest UNSUPPORTED"), ("http://", "badRequest UNSUPPORTED"),
-            ("http://?x", "badRequest UNSUPPORTED"), ("http://evil.example?x=/v2/", "notFound NAME_UNKNOWN"),
+            ("http://?x", "badRequest UNSUPPORTED"), ("http://evil.example?x=/v2/", "dashboard page"),
             ("http://user:pass@evil.example/v2/a/manifests/x?ns=ghcr.io", "manifest a x ns ghcr.io"),
             ("*", "badRequest UNSUPPORTED"),
             ("evil.example:443", "badRequest UNSUPPORTED"), ("", "badRequest UNSUPPORTED"), ("v2/", "badRequest UNSUPPORTED"),
@@ -191,7 +192,8 @@ struct RouteTests {
     @Test(
         "there is nothing else",
         arguments: [
-            ("/", "notFound NAME_UNKNOWN"), ("/v1/", "notFound NAME_UNKNOWN"), ("/V2/", "notFound NAME_UNKNOWN"),
+            ("/dashboard", "notFound NAME_UNKNOWN"), ("/dashboard/x", "notFound NAME_UNKNOWN"), ("/v1/", "notFound NAME_UNKNOWN"),
+            ("/V2/", "notFound NAME_UNKNOWN"),
             ("/v2x", "notFound NAME_UNKNOWN"), ("/healthz", "notFound NAME_UNKNOWN"), ("/health/", "notFound NAME_UNKNOWN"),
             ("/metrics/", "notFound NAME_UNKNOWN"), ("/v2/a", "notFound NAME_UNKNOWN"),
             ("/v2/manifests/x", "notFound NAME_UNKNOWN"),

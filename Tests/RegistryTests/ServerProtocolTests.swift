@@ -19,7 +19,7 @@ import Testing
     @Test(
         "what cannot be served is an OCI error document with its own code, and upstream is not asked",
         arguments: [
-            ("GET", "/", 404, "NAME_UNKNOWN"),
+            ("GET", "/v1/", 404, "NAME_UNKNOWN"),
             ("GET", "/v2/library/nginx/manifests/..", 400, "TAG_INVALID"),
             ("GET", "/v2/Library/nginx/manifests/latest", 400, "NAME_INVALID"),
             ("GET", "/v2/library/nginx/blobs/sha256:abc", 400, "DIGEST_INVALID"),

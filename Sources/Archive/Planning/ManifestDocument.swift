@@ -55,7 +55,7 @@ struct ManifestDocument: Sendable {
 
 extension Platform {
     /// What an image's configuration says it is for; nil when it is no image's, or says nothing. Source: image spec, "Properties".
-    init?(configuration bytes: [UInt8]) {
+    package init?(configuration bytes: [UInt8]) {
         var os = ""
         var architecture = ""
         var variant: String?

@@ -33,6 +33,17 @@ struct Curl: Sendable {
         try await Self.request(url, headers: ["Content-Type": type], options: ["--upload-file", file.path])
     }
 
+    /// A request with a JSON document, or with no body.
+    static func send(_ document: Data?, to url: String, method: String) async throws -> Response {
+        guard let document else { return try await Self.request(url, headers: [:], options: ["--request", method]) }
+        let folder = try TemporaryDirectory()
+        defer { folder.remove() }
+        let file = folder.url.appendingPathComponent("document")
+        try document.write(to: file)
+        return try await Self.request(
+            url, headers: ["Content-Type": "application/json"], options: ["--request", method, "--data-binary", "@\(file.path)"])
+    }
+
     /// Whether anybody answers there, whatever the answer.
     static func answers(_ url: String) async throws -> Bool {
         try await Command(.curl, ["--silent", "--max-time", "5", "--output", "/dev/null", url]).outcome().succeeded

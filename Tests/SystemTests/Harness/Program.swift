@@ -11,6 +11,8 @@ struct Program: Sendable {
     static let nginx = Program(name: "nginx", package: "nginx-light")
     static let jq = Program(name: "jq", package: "jq")
     static let podman = Program(name: "podman", package: "podman")
+    static let chromedriver = Program(name: "chromedriver", package: "chromium-driver")
+    static let chromium = Program(name: "chromium", package: "chromium")
     static let busybox = Program(name: "busybox", package: "busybox-static")
     static let curl = Program(name: "curl", package: "curl")
     static let docker = Program(name: "docker", package: "docker.io (docker-cli since Debian 13)")
