@@ -3,6 +3,7 @@ import NIOCore
 import NIOHTTP1
 import OCI
 import PullThrough
+import Synchronization
 
 /// The route table: one place decides what every request may do before it is served.
 final class RegistryResources: Sendable {
@@ -44,7 +45,8 @@ final class RegistryResources: Sendable {
     private var configuration: RegistryConfiguration { self.settings.withLock { $0 } }
 
     /// See `RegistryServer.reload`.
-    func reload(operations: RegistryConfiguration.Reach) {
+    func reload(operations: RegistryConfiguration.Reach, engines: EngineGuide) {
+        self.dashboard.use(engines)
         self.settings.withLock { $0.operations = operations }
         self.answers.forgetOldUpstreams()
     }

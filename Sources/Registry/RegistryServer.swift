@@ -57,7 +57,11 @@ package final class RegistryServer: Service {
 
     /// Takes note of another configuration: from where `/health` and its like may be seen from now on, and that the cache has other
     /// upstreams. What loops have at hand for the old ones is let go of.
-    package func reload(operations: RegistryConfiguration.Reach) { self.resources.reload(operations: operations) }
+    ///
+    /// - Parameter engines: what the dashboard tells of them.
+    package func reload(operations: RegistryConfiguration.Reach, engines: EngineGuide) {
+        self.resources.reload(operations: operations, engines: engines)
+    }
 
     /// Cuts every response that is still running.
     package func cut() {

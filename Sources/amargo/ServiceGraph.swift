@@ -93,7 +93,7 @@ struct ServiceGraph {
             hangups, self.settings,
             .init(
                 upstreams: upstreams, cache: cache, server: server, watches: watches ?? [], report: report,
-                supervisor: self.supervisor, level: self.level, asking: asking),
+                addresses: sockets.map(\.address), supervisor: self.supervisor, level: self.level, asking: asking),
             environment: self.environment, logger: self.logger, load: self.load)
         self.announce(store, upstreams.fallback, sockets.map(\.address))
         if !budget.isComplete {

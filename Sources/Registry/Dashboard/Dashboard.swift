@@ -11,7 +11,7 @@ final class Dashboard: Sendable {
     private static let memory = Duration.seconds(60)
 
     private let cache: PullThroughCache
-    private let engines: DashboardDocument
+    private let engines: Mutex<DashboardDocument>
     private let live: Snapshot<DashboardDocument>
     private let traffic: Snapshot<TrafficReport>
     private let usage: Snapshot<UsageSnapshot>
@@ -21,7 +21,7 @@ final class Dashboard: Sendable {
 
     init(cache: PullThroughCache, configuration: RegistryConfiguration) {
         self.cache = cache
-        self.engines = DashboardDocument((configuration.engines ?? EngineGuide()).json)
+        self.engines = Mutex(DashboardDocument((configuration.engines ?? EngineGuide()).json))
         self.platforms = ConfigPlatforms(cache.store)
         let startedAt = cache.wallClock
         let traffic = Snapshot(lifetime: .milliseconds(900)) { cache.traffic.report(at: cache.wallClock) }
@@ -34,13 +34,19 @@ final class Dashboard: Sendable {
         self.images = Snapshot(lifetime: .seconds(2)) { ImageTable(ImageListing(cache.store.catalog), cache.directory) }
     }
 
+    /// Tells something else of engines from now on.
+    func use(_ engines: EngineGuide) {
+        let document = DashboardDocument(engines.json)
+        self.engines.withLock { $0 = document }
+    }
+
     /// Calls back from the pool.
     func document(
         for request: DashboardRequest, on loop: any EventLoop, then completion: @escaping @Sendable (DashboardDocument) -> Void
     ) {
         self.cache.store.submit {
             switch request {
-            case .page, .engines: completion(self.engines)
+            case .page, .engines: completion(self.engines.withLock { $0 })
             case .live: self.live.value(completion)
             case .traffic(let window): self.traffic.value { completion(DashboardDocument(TrafficDocument(window).json($0))) }
             case .disk(let registry, let repository):

@@ -20,6 +20,8 @@ actor ConfigurationReload: Service {
         let server: RegistryServer
         let watches: [ImportWatch]
         let report: SupervisorReport
+        /// Where it listens.
+        let addresses: [String]
         let supervisor: Supervisor
         let level: LogLevel
         let asking: UpstreamBindings.Asking
@@ -171,7 +173,8 @@ actor ConfigurationReload: Service {
             UpstreamBindings(settings, found.upstreams, self.parts.asking, keeping: $0)
         }
         self.parts.cache.use(self.parts.upstreams.directory)
-        self.parts.server.reload(operations: settings.operations)
+        self.parts.server.reload(
+            operations: settings.operations, engines: EngineGuide(settings, listeningOn: self.parts.addresses))
         if let naming = try? settings.bundleNaming() {  // throws for a constant alone
             for watch in self.parts.watches { watch.use(ImportOptions(naming: naming)) }
         }
