@@ -106,7 +106,8 @@ let package = Package(
         .testTarget(
             name: "AmargoTests",
             dependencies: [
-                "amargo", "OCI", "Storage", "Upstream", "PullThrough", "Archive", "Registry", "TestSupport", logging,
+                "amargo", "OCI", "Storage", "Upstream", "PullThrough", "Archive", "Maintenance", "Registry", "TestSupport",
+                logging,
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ] + nio,
             swiftSettings: settings),

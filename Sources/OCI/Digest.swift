@@ -205,9 +205,11 @@ extension Digest: CustomStringConvertible {
 
 extension Digest: Comparable {
     package static func < (lhs: Digest, rhs: Digest) -> Bool {
-        lhs.algorithm == rhs.algorithm
-            ? lhs.words.lexicographicallyPrecedes(rhs.words)
-            : lhs.algorithm.rawValue < rhs.algorithm.rawValue
+        switch (lhs.storage, rhs.storage) {
+        case (.sha256(let a, let b, let c, let d), .sha256(let e, let f, let g, let h)): (a, b, c, d) < (e, f, g, h)
+        case (.sha512, .sha512): lhs.words.lexicographicallyPrecedes(rhs.words)
+        default: lhs.algorithm.rawValue < rhs.algorithm.rawValue
+        }
     }
 }
 

@@ -10,10 +10,9 @@ final class RegistryResources: Sendable {
     let dates = DateHeader()
     /// Answers that went through a `RegistryHandler`.
     let responses = ResponseCounts()
-    private let configuration: RegistryConfiguration
+    private let settings: Mutex<RegistryConfiguration>
     private let logger: Logger
     private let startedAt = ContinuousClock.now
-    private let access: OperationsAccess
     private let dashboard: Dashboard
     private let metrics: MetricsHandler
     private let hitLog: any HitLog
@@ -25,19 +24,29 @@ final class RegistryResources: Sendable {
         group: any EventLoopGroup, hitLog: any HitLog, logger: Logger
     ) {
         self.cache = cache
-        self.configuration = configuration
-        self.access = OperationsAccess(configuration)
+        self.settings = Mutex(configuration)
         self.dashboard = Dashboard(cache: cache, configuration: configuration)
         self.logger = logger
         self.hitLog = hitLog
         self.loopCount = max(1, group.makeIterator().reduce(0) { count, _ in count + 1 })
         let answers = ReadyAnswersTable()
         self.answers = answers
-        self.metrics = MetricsHandler(cache: cache) { [responses] in
+        let responses = self.responses
+        self.metrics = MetricsHandler(submit: { cache.store.look($0) }) {
             MetricsReport(
                 cache: cache, configuration: configuration, connections: connections.counts,
-                responses: [responses] + answers.responses, instruments: instruments)
+                responses: [responses] + answers.responses, instruments: instruments
+            ).text
         }
+    }
+
+    /// What is in force.
+    private var configuration: RegistryConfiguration { self.settings.withLock { $0 } }
+
+    /// See `RegistryServer.reload`.
+    func reload(operations: RegistryConfiguration.Reach) {
+        self.settings.withLock { $0.operations = operations }
+        self.answers.forgetOldUpstreams()
     }
 
     /// What a loop has at hand; nil when it is to have nothing. On that loop, once a connection.
@@ -61,7 +70,9 @@ final class RegistryResources: Sendable {
         } catch {
             return exchange.fail(ErrorResponse(error))
         }
-        if route.isOperational, let refusal = self.access.refusal(route, exchange.request, isLocal: exchange.isLocal) {
+        if route.isOperational,
+            let refusal = OperationsAccess(self.configuration).refusal(route, exchange.request, isLocal: exchange.isLocal)
+        {
             return exchange.fail(refusal)
         }
         switch route {

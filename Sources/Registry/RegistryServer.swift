@@ -15,14 +15,18 @@ package final class RegistryServer: Service {
     private let group: any EventLoopGroup
     private let logger: Logger
     private let connections: ConnectionSet
+    private let whenListening: @Sendable () async -> Void
 
     /// - Parameters:
     ///   - sockets: bound already, so that a busy address is found before anything else is touched.
     ///   - instruments: what `/metrics` shows of the rest of this process.
+    ///   - whenListening: called once, when connections are accepted on all of them.
     package init(
         sockets: [ListeningSocket], cache: PullThroughCache, configuration: RegistryConfiguration, group: any EventLoopGroup,
-        instruments: Instruments = Instruments(), hitLog: (any HitLog)? = nil, logger: Logger
+        instruments: Instruments = Instruments(), hitLog: (any HitLog)? = nil, logger: Logger,
+        whenListening: @escaping @Sendable () async -> Void = {}
     ) {
+        self.whenListening = whenListening
         self.sockets = sockets
         self.configuration = configuration
         self.group = group
@@ -36,6 +40,7 @@ package final class RegistryServer: Service {
     package func run() async throws {
         var listeners: [any Channel] = []
         for socket in self.sockets { listeners.append(try await self.listen(on: socket)) }
+        await self.whenListening()
         // A stream that ends when the process is asked to stop.
         let (stream, continuation) = AsyncStream.makeStream(of: Void.self)
         await withGracefulShutdownHandler {
@@ -49,6 +54,10 @@ package final class RegistryServer: Service {
         }
         await self.drain()
     }
+
+    /// Takes note of another configuration: from where `/health` and its like may be seen from now on, and that the cache has other
+    /// upstreams. What loops have at hand for the old ones is let go of.
+    package func reload(operations: RegistryConfiguration.Reach) { self.resources.reload(operations: operations) }
 
     /// Cuts every response that is still running.
     package func cut() {

@@ -47,7 +47,7 @@ package final class CapacityLedger: Sendable {
 
     private let refusal = Mutex<Refusal?>(nil)
     private let refusals: InlineArray<4, Atomic<Int64>>
-    private let configuration: StoreConfiguration
+    private let settings: Mutex<StoreConfiguration>
     private let catalog: Catalog
     private let root: StoreRoot
     private let overhead: @Sendable () -> Int64
@@ -61,11 +61,17 @@ package final class CapacityLedger: Sendable {
     init(
         configuration: StoreConfiguration, catalog: Catalog, root: StoreRoot, overhead: @escaping @Sendable () -> Int64
     ) {
-        self.configuration = configuration
+        self.settings = Mutex(configuration)
         self.catalog = catalog
         self.root = root
         self.overhead = overhead
         self.refusals = InlineArray { _ in Atomic(0) }
+    }
+
+    /// The caps in force.
+    var configuration: StoreConfiguration {
+        get { self.settings.withLock { $0 } }
+        set { self.settings.withLock { $0 = newValue } }
     }
 
     /// How often something was not stored since this process began.
@@ -76,14 +82,15 @@ package final class CapacityLedger: Sendable {
     /// - Parameter freed: bytes that are going anyway.
     func excesses(besides freed: Int64) -> [(Namespace?, Int64)] {
         var excesses: [(Namespace?, Int64)] = []
-        for (namespace, cap) in self.configuration.shares.sorted(by: { $0.key.description < $1.key.description }) where cap > 0 {
+        let configuration = self.configuration
+        for (namespace, cap) in configuration.shares.sorted(by: { $0.key.description < $1.key.description }) where cap > 0 {
             let excess = self.catalog.share(of: namespace) - cap
             if excess > 0 { excesses.append((namespace, excess)) }
         }
         var missing: Int64 = 0
-        if self.configuration.maxSize > 0 { missing = self.usedBytes + self.reservedBytes - self.configuration.maxSize }
-        if self.configuration.minFree > 0, let free = self.root.availableBytes {
-            missing = max(missing, Self.missing(self.configuration.minFree, self.comingBytes, free) ?? 0)
+        if configuration.maxSize > 0 { missing = self.usedBytes + self.reservedBytes - configuration.maxSize }
+        if configuration.minFree > 0, let free = self.root.availableBytes {
+            missing = max(missing, Self.missing(configuration.minFree, self.comingBytes, free) ?? 0)
         }
         if missing - freed > 0 { excesses.append((nil, missing - freed)) }
         return excesses
@@ -162,10 +169,11 @@ package final class CapacityLedger: Sendable {
 
     /// Sets the bytes aside and returns nil, or says what they would pass.
     private func shortage(of bytes: Int64, for namespace: Namespace) throws -> Shortage? {
-        let maxSize = self.configuration.maxSize
+        let configuration = self.configuration
+        let (maxSize, minFree) = (configuration.maxSize, configuration.minFree)
         return try self.reserved.withLock { reserved -> Shortage? in
             // All of them at one moment: what is published between two looks would count nowhere.
-            let free = self.configuration.minFree > 0 ? self.root.availableBytes : nil
+            let free = minFree > 0 ? self.root.availableBytes : nil
             let used = self.usedBytes
             // Sizes come from outside: no sum of them may overflow, so the new one stands alone on its side.
             guard bytes <= Self.limit - reserved.total else {
@@ -177,7 +185,7 @@ package final class CapacityLedger: Sendable {
                     error: StorageError(.full, "\(bytes) more bytes would pass store.maxSize (\(maxSize) bytes)"),
                     missing: bytes > maxSize / 2 ? nil : used + reserved.total + bytes - maxSize, namespace: nil)
             }
-            if let cap = self.configuration.shares[namespace], cap > 0 {
+            if let cap = configuration.shares[namespace], cap > 0 {
                 let share = self.catalog.share(of: namespace) + reserved.shares[namespace, default: 0]
                 if bytes > cap - share {
                     return Shortage(
@@ -187,8 +195,7 @@ package final class CapacityLedger: Sendable {
                 }
             }
             let coming = reserved.total - reserved.written
-            if let free, free - coming - bytes < self.configuration.minFree {
-                let minFree = self.configuration.minFree
+            if let free, free - coming - bytes < minFree {
                 return Shortage(
                     obstacle: .minFree,
                     error: StorageError(

@@ -444,9 +444,14 @@ package final class Catalog: Sendable {
     }
 
     /// The latest time that any content says, in Unix seconds; 0 when there is none. Not for event loops.
-    package var newestTime: Int64 {
+    package var newestTime: Int64 { self.newestTime(before: .max) }
+
+    /// As `newestTime`, of the times that are earlier than a moment.
+    func newestTime(before end: Int64) -> Int64 {
         var newest: Int64 = 0
-        self.forEachContent { _, content, _ in newest = max(newest, content.storedAt, content.usedAt) }
+        self.forEachContent { _, content, _ in
+            for time in [content.storedAt, content.usedAt] where time < end { newest = max(newest, time) }
+        }
         return newest
     }
 

@@ -49,7 +49,7 @@ extension ContentStore {
 
     /// What removing an image would take along. Blocks: it looks at everything.
     ///
-    /// A tag goes; what it named goes when no other tag of the repository names it. With it go an index's images that no other index and no
+    /// A tag goes; what it named goes when no other tag and no index of the repository names it. With it go an index's images that no other index and no
     /// other tag of the repository names, what is attached to them, and blobs that nothing else in the repository uses. What other
     /// repositories hold, or need, stays there and is only taken out of this one.
     package func planRemoval(of reference: Reference, in repository: QualifiedRepository) throws -> RemovalPlan {
@@ -88,8 +88,25 @@ extension ContentStore {
             return RemovalPlan(
                 untags: untags, unlinks: [], deletes: [], bytes: 0, remaining: remaining.map { "\(repository):\($0)" }.sorted())
         }
+        // An index that stays keeps its images, whatever other names they have; who names a digest means just that.
+        if case .tag = reference, let indexes = self.indexes(naming: digest, in: repository) {
+            return RemovalPlan(untags: untags, unlinks: [], deletes: [], bytes: 0, remaining: indexes)
+        }
         var removal = ImageRemoval(Inventory(self.catalog), of: digest, from: repository, catalog: self.catalog)
         return removal.plan(untags: untags)
+    }
+
+    /// What the repository's manifests are called that have this one as a child; nil when there are none.
+    private func indexes(naming digest: Digest, in repository: QualifiedRepository) -> [String]? {
+        let parents = self.catalog.manifests(of: repository).filter { parent in
+            parent != digest && self.catalog.content(parent)?.manifest?.child(digest) != nil
+        }
+        guard !parents.isEmpty else { return nil }
+        let tags = self.catalog.tags(in: repository)
+        return parents.flatMap { parent -> [String] in
+            let names = tags.filter { $0.value.digest == parent }.keys.map { Self.name(.tag($0), repository) }
+            return names.isEmpty ? [Self.name(.digest(parent), repository)] : names
+        }.sorted()
     }
 
     /// Carries a removal out. Blocks until it is durable.

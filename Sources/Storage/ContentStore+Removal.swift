@@ -110,6 +110,25 @@ extension ContentStore {
         }
     }
 
+    /// Removes what is there beyond the caps, as far as it may go: after one was lowered, say. Blocks.
+    ///
+    /// - Parameter isStopped: asked between two batches of images.
+    package func removeExcess(isStopped: () -> Bool = { false }) {
+        guard !self.isReadOnly, !self.condition.isStanding else { return }
+        for (namespace, missing) in self.capacity.excesses(besides: 0) {
+            let plan = self.plan(for: .room(bytes: missing, of: namespace))
+            guard !plan.items.isEmpty, !isStopped() else { continue }
+            do {
+                try self.execute(plan, isStopped: isStopped) { _ in }
+                self.logger.notice(
+                    "Removed what was there beyond \(namespace.map { "the cap of \($0)" } ?? "store.maxSize or store.minFree")",
+                    metadata: ["images": "\(plan.items.count)", "bytes": "\(plan.bytes)"])
+            } catch {
+                self.logger.warning("What is there beyond the caps could not be removed", metadata: ["error": "\(error)"])
+            }
+        }
+    }
+
     /// What a collection removes, in this order: content of no image, what is kept no longer, what passes a cap. Blocks.
     ///
     /// Each is made for the store as it is now: an image that two of them name goes once, and is counted with the first.

@@ -14,7 +14,6 @@ import SystemPackage
 package final class ContentStore: Sendable {
     package let catalog: Catalog
     package let capacity: CapacityLedger
-    package let configuration: StoreConfiguration
     package let identity: StoreIdentity
     let root: StoreRoot
     let journal: Journal
@@ -50,7 +49,6 @@ package final class ContentStore: Sendable {
         self.lock = lock
         self.needsRelinking = Atomic(lock?.wasAbandoned ?? false)
         self.identity = identity
-        self.configuration = configuration
         self.catalog = catalog
         self.journal = journal
         self.pools = pools
@@ -65,9 +63,21 @@ package final class ContentStore: Sendable {
         }
         self.logger = logger
         self.now = now
-        self.retentionClock = RetentionClock(now: now(), newest: configuration.retention.isEmpty ? 0 : catalog.newestTime)
+        self.retentionClock = RetentionClock(now: now(), newest: configuration.retention.isEmpty ? nil : catalog.newestTime)
         self.spoolNumber = Atomic(UInt64(getpid()) << 32)
         self.capacity.evict { [weak self] bytes, namespace in self?.makeRoom(bytes, of: namespace) ?? 0 }
+    }
+
+    /// Where the store is, and the caps in force.
+    package var configuration: StoreConfiguration { self.capacity.configuration }
+
+    /// Puts other caps in force for what comes from now on; the store stays where it is. Blocks.
+    package func use(_ configuration: StoreConfiguration) {
+        var configuration = configuration
+        configuration.path = self.configuration.path
+        if !configuration.retention.isEmpty { self.retentionClock.begin { self.catalog.newestTime(before: $0) } }
+        self.quarantined.use(limit: Quarantine.limit(cap: configuration.maxSize))
+        self.capacity.configuration = configuration
     }
 
     /// Why the store cannot remember anything at present; nil when all is well.

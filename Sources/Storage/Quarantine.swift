@@ -5,7 +5,7 @@ import Synchronization
 /// Damaged content, kept to be looked at: `quarantine/sha256-HEX`. Bounded; the oldest goes first. All calls block.
 final class Quarantine: Sendable {
     private let root: StoreRoot
-    private let limit: Int64
+    private let limit: Mutex<Int64>
     private let logger: Logger
     private let total = Mutex<Int64>(0)
 
@@ -14,9 +14,12 @@ final class Quarantine: Sendable {
 
     init(root: StoreRoot, limit: Int64, logger: Logger) {
         self.root = root
-        self.limit = limit
+        self.limit = Mutex(limit)
         self.logger = logger
     }
+
+    /// Puts another limit in force, for what comes from now on.
+    func use(limit: Int64) { self.limit.withLock { $0 = limit } }
 
     /// Bytes on the disk.
     var bytes: Int64 { self.total.withLock { $0 } }
@@ -39,8 +42,9 @@ final class Quarantine: Sendable {
                 entries.append((path, status))
             }
             var bytes = entries.reduce(0) { $0 + $1.status.allocated }
+            let limit = self.limit.withLock { $0 }
             entries.sort { $0.status.changedAt < $1.status.changedAt }
-            for entry in entries where bytes > self.limit {
+            for entry in entries where bytes > limit {
                 try self.root.remove(entry.path)
                 bytes -= entry.status.allocated
                 self.logger.notice(

@@ -63,7 +63,7 @@ package final class StoreLock: Sendable {
     }
 
     /// What the lock says to somebody who does not take it.
-    static func state(in root: StoreRoot) throws -> State {
+    package static func state(in root: StoreRoot) throws -> State {
         let descriptor: CInt
         do {
             descriptor = try root.open(StoreLayout.lock, O_RDONLY | O_NOFOLLOW | O_NONBLOCK)

@@ -84,7 +84,7 @@ extension RegistryClient {
         }
     }
 
-    private func scheme(of head: HTTPResponseHead, hasCredential: Bool) -> TokenCache.Scheme? {
+    func scheme(of head: HTTPResponseHead, hasCredential: Bool) -> TokenCache.Scheme? {
         let challenges = head.headers["www-authenticate"].flatMap { AuthenticationChallenge.all(in: $0) }
         for case .bearer(let bearer) in challenges {
             return .bearer(TokenCache.Realm(url: bearer.realm, service: bearer.service))
@@ -133,7 +133,7 @@ extension RegistryClient {
         return TokenService(components: components, host: place.authority, reach: self.reach(of: url, call.endpoint))
     }
 
-    private func fetchToken(
+    func fetchToken(
         _ realm: TokenCache.Realm, _ call: Call, _ credential: Credential?
     ) async throws -> TokenCache.Token {
         let service = try self.service(realm, call)
@@ -190,7 +190,7 @@ extension RegistryClient {
         var components = service.components
         var items = components.queryItems ?? []
         if let service = realm.service { items.append(URLQueryItem(name: "service", value: service)) }
-        items.append(URLQueryItem(name: "scope", value: call.scope))
+        if !call.scope.isEmpty { items.append(URLQueryItem(name: "scope", value: call.scope)) }
         if let credential { items.append(URLQueryItem(name: "account", value: credential.username)) }
         components.queryItems = items
         guard let url = components.url?.absoluteString else {
@@ -216,7 +216,8 @@ extension RegistryClient {
             throw UpstreamError(.invalidResponse, self.say("asks for a token from a malformed address"))
         }
         let fields =
-            grant + [("service", realm.service ?? service.host), ("client_id", "amargo"), ("scope", call.scope)]
+            grant + [("service", realm.service ?? service.host), ("client_id", "amargo")]
+            + (call.scope.isEmpty ? [] : [("scope", call.scope)])
         let form = fields.map { "\($0.0)=\(Self.formEncoded($0.1))" }.joined(separator: "&")
         var headers = Self.tokenHeaders
         headers.add(name: "content-type", value: "application/x-www-form-urlencoded")
@@ -261,7 +262,8 @@ extension RegistryClient {
         case 200: return try TokenResponse(parsing: response.body, host: host)
         case 429: throw UpstreamError(.rateLimited(retryAfter: Self.retryAfter(response.head)), "\(host) limits token requests")
         // 400 is how OAuth2 says that a grant is not good: RFC 6749, 5.2.
-        case 400, 401, 403: throw UpstreamError(.denied, "\(host) refuses a token for \(call.scope)")
+        case 400, 401, 403:
+            throw UpstreamError(.denied, "\(host) refuses a token\(call.scope.isEmpty ? "" : " for \(call.scope)")")
         case 500...:
             throw UpstreamError(.unavailable, "\(host) answered \(response.head.status.code) to a token request")
         default: throw UpstreamError(.invalidResponse, "\(host) answered \(response.head.status.code) to a token request")

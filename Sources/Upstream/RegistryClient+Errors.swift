@@ -106,7 +106,7 @@ extension RegistryClient {
 
 extension RegistryClient {
     /// A system call's error without the call.
-    fileprivate static func reason(_ error: any Error) -> String {
+    static func reason(_ error: any Error) -> String {
         guard let error = error as? IOError else { return "\(error)" }
         return String(cString: strerror(error.errnoCode)).lowercased()
     }

@@ -1,9 +1,9 @@
 import NIOSSL
 
 /// How a registry's certificate is judged, and which one is shown to it.
-package struct UpstreamTLS: Sendable {
-    private let authorities: [NIOSSLCertificate]
-    private let chain: [NIOSSLCertificate]
+package struct UpstreamTLS: Sendable, Hashable {
+    let authorities: [NIOSSLCertificate]
+    let chain: [NIOSSLCertificate]
     private let key: NIOSSLPrivateKey?
 
     /// The system's authorities, and no certificate of our own.

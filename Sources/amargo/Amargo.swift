@@ -12,9 +12,10 @@ struct Amargo: AsyncParsableCommand {
             """,
         version: "amargo \(UserAgent.version)",
         subcommands: [
-            ServeCommand.self, ListCommand.self, PinCommand.self, UnpinCommand.self, RemoveCommand.self, CollectCommand.self,
+            ServeCommand.self, ListCommand.self, DiskUsageCommand.self, PinCommand.self, UnpinCommand.self, RemoveCommand.self,
+            CollectCommand.self,
             VerifyCommand.self, WarmCommand.self, HasCommand.self, ExportCommand.self, ReceiptCommand.self, ImportCommand.self,
-            StatsCommand.self, TopCommand.self, ConfigCommand.self, ClientConfigCommand.self,
+            StatsCommand.self, TopCommand.self, DoctorCommand.self, ConfigCommand.self, ClientConfigCommand.self,
         ])
 
     /// Runs the command; what has to be done as root is done first, while this is still the main thread.

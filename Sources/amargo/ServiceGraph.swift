@@ -20,11 +20,18 @@ struct ServiceGraph {
     /// The configuration file, for people.
     let file: String?
     let logger: Logger
+    /// Of all loggers.
+    let level: LogLevel
     let hitLog: any HitLog
     /// Log lines that nobody read in time.
     var droppedLogLines: @Sendable () -> Int64 = { 0 }
     /// Whether no registry is ever asked.
     var isOffline = false
+    let supervisor: Supervisor
+    /// What a reload reads files and variables with.
+    let environment: [String: String]
+    /// Reads the settings again, as they were read at the start.
+    let load: @Sendable () throws -> (settings: Settings, file: String?)
 
     /// - Parameter sockets: bound already.
     func run(on sockets: [ListeningSocket]) async throws {
@@ -47,15 +54,14 @@ struct ServiceGraph {
     private func serve(
         on sockets: [ListeningSocket], group: MultiThreadedEventLoopGroup, pools: StorePools, budget: DescriptorBudget
     ) async throws {
+        // From now on SIGHUP ends nothing; one that comes before there is anything to reload waits.
+        let hangups = await UnixSignalsSequence(trapping: .sighup)
         let wallClock: @Sendable () -> Int64 = { Int64(time(nil)) }
-        let store = try await HandOver(path: self.settings.storePath, logger: self.logger).open {
-            try ContentStore.open(
-                self.settings.storeConfiguration, role: "serve", pools: pools, loop: group.next(), openFiles: budget.openBlobs,
-                logger: self.logger, now: wallClock)
-        }
-        let upstreams = UpstreamBindings(
-            self.settings, self.upstreams, group: group, connections: budget.upstreamConnections, isOffline: self.isOffline,
-            logger: self.logger)
+        let store = try await self.openStore(group.next(), pools, budget, now: wallClock)
+        let asking = UpstreamBindings.Asking(
+            group: group, connections: budget.upstreamConnections, isOffline: self.isOffline, logger: self.logger)
+        let upstreams = ConfiguredUpstreams(
+            UpstreamBindings(self.settings, self.upstreams, asking), logger: self.logger)
         let downloads = DownloadService()
         let traffic = TrafficLedger()
         let keeper = TrafficKeeper(traffic, store: store, logger: self.logger, now: wallClock)
@@ -78,9 +84,17 @@ struct ServiceGraph {
         var instruments = Instruments()
         instruments.scrub = { scrub.report }
         instruments.droppedLogLines = self.droppedLogLines
+        let report = SupervisorReport(
+            self.supervisor, store: store, addresses: sockets.map(\.address), isOffline: self.isOffline)
         let server = RegistryServer(
             sockets: sockets, cache: cache, configuration: registry, group: group, instruments: instruments, hitLog: self.hitLog,
-            logger: self.logger)
+            logger: self.logger, whenListening: { await report.ready() })
+        let reload = ConfigurationReload(
+            hangups, self.settings,
+            .init(
+                upstreams: upstreams, cache: cache, server: server, watches: watches ?? [], report: report,
+                supervisor: self.supervisor, level: self.level, asking: asking),
+            environment: self.environment, logger: self.logger, load: self.load)
         self.announce(store, upstreams.fallback, sockets.map(\.address))
         if !budget.isComplete {
             self.logger.warning(
@@ -88,17 +102,17 @@ struct ServiceGraph {
         }
 
         // Shut down from the last to the first: answers end before downloads, downloads before the store.
-        var group = ServiceGroupConfiguration(
-            services: [StoreUpkeep(store: store), scrub, keeper, administration]
-                + (watches ?? []) + [
-                    downloads, ImpatientStop(server: server), server,
-                ],
-            gracefulShutdownSignals: [.sigterm, .sigint, .sighup],
-            cancellationSignals: [.sigquit], logger: self.logger)
-        group.maximumGracefulShutdownDuration = registry.drainTimeout + .seconds(15)
+        var services: [any Service] = self.watchdog(group, pools)
+        services += [upstreams, StoreUpkeep(store: store), scrub, keeper, administration]
+        services += watches ?? []
+        services += [downloads, ImpatientStop(server: server), server, reload, report]
+        var configuration = ServiceGroupConfiguration(
+            services: services, gracefulShutdownSignals: [.sigterm, .sigint], cancellationSignals: [.sigquit],
+            logger: self.logger)
+        configuration.maximumGracefulShutdownDuration = registry.drainTimeout + .seconds(15)
         let result: Result<Void, any Error>
         do {
-            result = .success(try await ServiceGroup(configuration: group).run())
+            result = .success(try await ServiceGroup(configuration: configuration).run())
         } catch {
             result = .failure(error)
         }
@@ -107,6 +121,37 @@ struct ServiceGraph {
         await upstreams.shutdown()
         self.logger.notice("Amargo has stopped")
         try result.get()
+    }
+
+    /// Opens the store, however long its journal is and whoever has to give it back first.
+    private func openStore(
+        _ loop: any EventLoop, _ pools: StorePools, _ budget: DescriptorBudget, now: @escaping @Sendable () -> Int64
+    ) async throws -> ContentStore {
+        let supervisor = self.supervisor
+        return try await supervisor.extendingStart {
+            await supervisor.status("Opening the store \(self.settings.storePath)")
+            return try await HandOver(path: self.settings.storePath, logger: self.logger).open { holder in
+                await supervisor.status("Waiting for \(holder) to give the store \(self.settings.storePath) back")
+            } _: {
+                try ContentStore.open(
+                    self.settings.storeConfiguration, role: "serve", pools: pools, loop: loop, openFiles: budget.openBlobs,
+                    logger: self.logger, now: now)
+            }
+        }
+    }
+
+    private func watchdog(_ group: MultiThreadedEventLoopGroup, _ pools: StorePools) -> [any Service] {
+        guard let limit = self.supervisor.watchdog else { return [] }
+        let supervisor = self.supervisor
+        var probes: [any ProgressProbe] = group.makeIterator().map { LoopProbe($0) }
+        probes += [
+            PoolProbe(pools.reading, "reading"), PoolProbe(pools.writing, "writing"), PoolProbe(pools.journaling, "the journal"),
+        ]
+        return [
+            Watchdog(
+                interval: limit / 2, probes: probes, clock: ContinuousClock(), logger: self.logger,
+                ping: { await supervisor.ping() })
+        ]
     }
 
     private static func shutdown(_ group: MultiThreadedEventLoopGroup, _ pools: StorePools) async {

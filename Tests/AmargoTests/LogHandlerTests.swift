@@ -84,4 +84,39 @@ import Testing
         #expect(rests[2] == rests[3])
         for (_, time) in times { #expect((-0.001...60).contains(time.timeIntervalSince(start))) }
     }
+
+    @Test("lines that nobody reads in time are dropped, and all of those are counted")
+    func dropped() async throws {
+        let pipe = Pipe()
+        let writer = LogWriter(descriptor: pipe.fileHandleForWriting.fileDescriptor)
+        let count = 20_000
+        // The pipe takes 64 KiB, what waits is 8,192 lines: most of it twice, when a batch is being written.
+        let rest = " line \(String(repeating: "x", count: 80))\n"
+        for _ in 0..<count { writer.write("before ".utf8, rest.utf8) }
+        #expect(writer.droppedCount >= Int64(count - 2 * 8_192 - 1_000))
+        async let reading = onThread { try pipe.fileHandleForReading.readToEnd() ?? Data() }
+        await writer.close()
+        let dropped = writer.droppedCount
+        try pipe.fileHandleForWriting.close()
+        let lines = String(decoding: try await reading, as: UTF8.self).split(separator: "\n")
+        let said = lines.compactMap { $0.firstMatch(of: /^… ([0-9]+) log lines were dropped/).flatMap { Int64($0.1) } }
+        #expect(said.reduce(0, +) == dropped)
+        #expect(Int64(lines.count - said.count) + dropped == Int64(count))
+    }
+
+    @Test("a level that changes is in force for all loggers that were made, except for one with its own")
+    func level() {
+        let level = LogLevel(.info)
+        let handler = AmargoLogHandler(level: level, format: .text, writer: LogWriter())
+        let logger = Logger(label: "test") { _ in handler }
+        var own = logger
+        own.logLevel = .error
+        for wanted in Logger.Level.allCases {
+            level.level = wanted
+            #expect(level.level == wanted)
+            #expect(logger.logLevel == wanted)
+            #expect(own.logLevel == .error)
+            #expect((handler.line("x") != nil) == (wanted <= .info))
+        }
+    }
 }

@@ -42,6 +42,26 @@ struct SettingsLoaderTests {
         #expect(try self.load(["--config", file], ["AMARGO_STORE": ""]).settings.storePath == "/from/file")
     }
 
+    @Test("a service of systemd's finds its own folders, and never the configuration in its home")
+    func serviceFolders() throws {
+        _ = try self.file("log: {level: error}", named: "home/.config/amargo/amargo.yaml")
+        let own = try self.file("log: {level: debug}", named: "etc/amargo/amargo.yaml")
+        let service = [
+            "CONFIGURATION_DIRECTORY": self.folder.path("etc/amargo"), "STATE_DIRECTORY": "/var/lib/amargo:/var/lib/other",
+        ]
+        let loaded = try self.load([], service)
+        #expect(loaded.file == own)
+        #expect(loaded.settings.logLevel == .debug)
+        #expect(loaded.settings.storePath == "/var/lib/amargo")
+        #expect(loaded.settings.origins["store.path"] == nil)
+        #expect(
+            try self.load([], service.merging(["AMARGO_STORE": "/from/variable"]) { $1 }).settings.storePath == "/from/variable")
+        // Of a service that runs a command of Amargo's.
+        let other = try self.load([], ["CONFIGURATION_DIRECTORY": "/etc/other", "STATE_DIRECTORY": "/var/lib/other"])
+        #expect(other.settings.logLevel == .error)
+        #expect(other.settings.storePath != "/var/lib/other")
+    }
+
     @Test("--config wins over AMARGO_CONFIG, that over the user's own file")
     func configPrecedence() throws {
         let own = try self.file("log: {level: error}", named: "home/.config/amargo/amargo.yaml")

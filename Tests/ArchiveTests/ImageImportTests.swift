@@ -89,6 +89,26 @@ struct ImageImportTests {
         }
     }
 
+    @Test("what two images share is new once: the sum is what came", arguments: [true, false])
+    func shared(_ isDry: Bool) async throws {
+        var layout = LayoutText()
+        let one = layout.addImage(seed: 1)
+        let index = layout.addIndex(of: [one, layout.addImage(seed: 2, platform: "linux/arm64")])
+        layout.name(one.manifest, "docker.io/library/one", "1")
+        layout.name(index, "docker.io/library/two", "1")
+        let bytes = Int64(layout.blobs.reduce(0) { $0 + $1.content.count })
+        try await ImportLab.run { lab in
+            let path = lab.folder.path("bundle")
+            try Disk.write(layout.archive, to: path)
+            try await lab.withStore { store in
+                let outcome = try await lab.bring([path], to: store) { if isDry { $0.purpose = .look } }
+                #expect(outcome.problems == [])
+                #expect(outcome.images.count == 2)
+                #expect(outcome.tally.newBytes == bytes)
+            }
+        }
+    }
+
     @Test("a pipe is read to its end and imported like a file, packed or not", arguments: [true, false])
     func pipe(_ isPacked: Bool) async throws {
         let archive = LayoutText.simple().archive

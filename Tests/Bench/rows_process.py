@@ -10,6 +10,7 @@ from figures import Target
 from processes import NotMeasured
 from rows import AMARGO, Cold, Row
 
+_MAKE_STORE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Tools", "make-store.py")
 _MAKE_JOURNAL = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "Tools", "make-journal.py")
 
 
@@ -100,4 +101,23 @@ class Verify(Row):
         lab.content.forget(*self.blobs)
 
 
-ROWS = [Start(), IdleMemory(), CrowdMemory(), Verify()]
+class DiskUsage(Row):
+    name, title = "du", "du of 100,000 blobs beside a server"
+    targets = (Target("ms", "<=", 500, unit="ms"),)
+
+    def open(self, lab):
+        self.store = lab.path("store-du")
+        subprocess.run([sys.executable, _MAKE_STORE, self.store, "100000"], check=True)
+        self.server = lab.server(AMARGO, store=self.store)
+        lab.settle()
+
+    def measure(self, lab, peer):
+        began = time.monotonic()
+        result = subprocess.run([lab.binary, "du", "--top", "10", "--store", self.store], capture_output=True, text=True)
+        wall = time.monotonic() - began
+        if result.returncode != 0 or " in 99990 blobs: " not in result.stdout:
+            raise NotMeasured(f"amargo du has ended with {result.returncode}: {(result.stdout + result.stderr)[-300:]}")
+        return {"ms": wall * 1e3}
+
+
+ROWS = [Start(), IdleMemory(), CrowdMemory(), Verify(), DiskUsage()]

@@ -269,7 +269,8 @@ extension FuzzTarget {
             let order = page.isDescending ? "desc" : "asc"
             let words = page.words.joined(separator: " ")
             return "/dashboard/images.json"
-                + query(("q", words), ("sort", page.order.rawValue), ("order", order), ("offset", page.offset), ("limit", page.limit))
+                + query(
+                    ("q", words), ("sort", page.order.rawValue), ("order", order), ("offset", page.offset), ("limit", page.limit))
         case .manifest(let name, let reference, let ns): return "/v2/\(name)/manifests/\(reference)\(query(("ns", ns)))"
         case .blob(let name, let digest, let ns): return "/v2/\(name)/blobs/\(digest)\(query(("ns", ns)))"
         case .tags(let name, let count, let after, let ns):

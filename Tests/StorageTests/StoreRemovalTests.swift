@@ -377,6 +377,51 @@ struct StoreRemovalTests {
         }
     }
 
+    @Test("other caps are in force at once: what is beyond a lower one goes on demand, and a higher one takes more")
+    func otherCaps() async throws {
+        try await StoreFixture.run { fixture async throws in
+            let repository = try Sample.repository()
+            let images = try (1...4).map { try Image($0, layerSize: 4_000_000) }
+            try await fixture.withStore { store async throws in
+                for (number, image) in images.enumerated() {
+                    try await image.put(in: store, repository, tag: "v\(number)")
+                    fixture.clock.advance(by: 60)
+                }
+                var configuration = store.configuration
+                // Four layers of 4 MB, and somewhat more than 1 MB of folders: two of them fit.
+                configuration.maxSize = 12_000_000
+                configuration.path = "/elsewhere"
+                let lower = configuration
+                try await onThread { store.use(lower) }
+                #expect(store.configuration.path.string == fixture.path)
+                #expect(images.allSatisfy { store.catalog.contains($0.layer.digest) })
+                try await onThread { store.removeExcess() }
+                #expect(images.map { store.catalog.contains($0.layer.digest) } == [false, false, true, true])
+                #expect(try await onThread { (try? store.capacity.reserve(15_000_000, for: repository.namespace)) == nil })
+                configuration.maxSize = 40_000_000
+                let higher = configuration
+                try await onThread { store.use(higher) }
+                try await onThread { _ = try store.capacity.reserve(15_000_000, for: repository.namespace) }
+            }
+        }
+    }
+
+    @Test("ages that are measured only from some time on do not count what the process did not see before its start")
+    func retentionLater() {
+        let start = ContinuousClock.now
+        let clock = RetentionClock(now: 3_592_000, instant: start, newest: nil)
+        clock.begin { before in
+            #expect(before == 3_592_000)
+            return 1_000_000
+        }
+        clock.begin { _ in 3_500_000 }
+        #expect(clock.now(wall: 3_592_060, instant: start + .seconds(60)) == 1_000_060)
+        // One that knows its store from the start is not asked again.
+        let knowing = RetentionClock(now: 3_592_000, instant: start, newest: 3_591_000)
+        knowing.begin { _ in 1_000_000 }
+        #expect(knowing.now(wall: 3_592_060, instant: start + .seconds(60)) == 3_592_060)
+    }
+
     @Test("the clock of retention counts what this process saw pass, and no jump")
     func retentionClock() {
         let start = ContinuousClock.now

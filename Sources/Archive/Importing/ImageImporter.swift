@@ -87,7 +87,11 @@ package final class ImageImporter: Sendable {
         }
         let room = try ImportRoom(for: images, bundle, self.store, self.options)
         guard self.options.purpose == .store else {
-            for image in images { self.end(image, .planned, newBytes: self.newBytes(of: image), bundle, &tally) }
+            var counted: Set<Digest> = []
+            for image in images {
+                let new = Self.bytes(of: image, &counted) { !self.store.catalog.contains($0) }
+                self.end(image, .planned, newBytes: new, bundle, &tally)
+            }
             return
         }
         try self.store(images, bundle, room, &tally)
@@ -159,9 +163,10 @@ package final class ImageImporter: Sendable {
                 throw error
             }
         }
+        var counted: Set<Digest> = []
         for (index, image) in batch.enumerated() {
             let faults = image.contents.map(\.digest).filter { placing.damaged.contains($0) }
-            let new = image.contents.reduce(0) { placing.placed.contains($1.digest) ? $0 + $1.size : $0 }
+            let new = Self.bytes(of: image, &counted) { placing.placed.contains($0) }
             if !faults.isEmpty {
                 self.end(image, .damaged, faults: faults, bundle, &tally)
             } else {
@@ -203,8 +208,9 @@ package final class ImageImporter: Sendable {
         return isNothing ? nil : incoming
     }
 
-    func newBytes(of image: BundleImage) -> Int64 {
-        image.contents.reduce(0) { self.store.catalog.contains($1.digest) ? $0 : $0 + $1.size }
+    /// Bytes of an image's content that is so. What an image before it has brought is not counted again: their sum is what came.
+    private static func bytes(of image: BundleImage, _ counted: inout Set<Digest>, where isSo: (Digest) -> Bool) -> Int64 {
+        image.contents.reduce(0) { isSo($1.digest) && counted.insert($1.digest).inserted ? $0 + $1.size : $0 }
     }
 
     private func end(

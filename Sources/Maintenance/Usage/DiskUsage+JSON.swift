@@ -23,7 +23,7 @@ extension StoreSpace {
         """
         {"measured":\(self.isMeasured),"journalBytes":\(self.journal),"spoolBytes":\(self.spool),\
         "quarantineBytes":\(self.quarantine),"folderBytes":\(self.folders),"copiedBytes":\(self.copies),\
-        "unknownBytes":\(self.unknown),"otherBytes":\(self.other),"maxSize":\(self.maxSize),"minFree":\(self.minFree),\
+        "unknownBytes":\(self.unknown),"otherBytes":\(self.other),"unreadableFolders":\(self.unreadable),"maxSize":\(self.maxSize),"minFree":\(self.minFree),\
         "freeBytes":\(self.free.map(String.init) ?? "null")}
         """
     }

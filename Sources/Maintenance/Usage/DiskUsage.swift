@@ -98,13 +98,17 @@ package struct DiskUsage: Sendable {
     let graph: UsageGraph
     /// How many images have each blob.
     let users: [Int32]
+    /// How often each manifest of an image was pulled, where it was.
+    let pulls: [UsageGraph.Node: Int64]
+    /// The catalog's number of each repository.
+    let numbers: [UInt32]
 
     /// Looks at everything: not for event loops, nor for the cooperative pool.
     ///
     /// - Parameters:
     ///   - scan: what the blobs were found to take on the disk.
-    ///   - pulls: how often a platform manifest was pulled.
-    package init(_ catalog: Catalog, measured scan: BlobScan? = nil, pulls: (Digest) -> Int64 = { _ in 0 }) {
+    ///   - pulls: how often a platform manifest was pulled; nil for what the catalog knows of that.
+    package init(_ catalog: Catalog, measured scan: BlobScan? = nil, pulls: ((Digest) -> Int64)? = nil) {
         let graph = UsageGraph(catalog, measured: scan)
         var tree = UsageTree(graph: graph)
         tree.build(catalog)
@@ -117,6 +121,8 @@ package struct DiskUsage: Sendable {
         self.missing = graph.missing
         self.graph = tree.graph
         self.users = users
+        self.pulls = tree.pulls
+        self.numbers = tree.numbers
     }
 
     /// Blobs of images, and of none.

@@ -9,7 +9,7 @@ package struct StoreSpace: Hashable, Sendable {
     package var spool: Int64 = 0
     /// Damaged content.
     package var quarantine: Int64 = 0
-    /// Folders, and what image layouts have beside their links to blobs.
+    /// Folders, the store's own small files, and what image layouts have beside their links to blobs.
     package var folders: Int64 = 0
     /// Blobs of image layouts that are no links, as after a copy that did not keep them.
     package var copies: Int64 = 0
@@ -17,6 +17,8 @@ package struct StoreSpace: Hashable, Sendable {
     package var unknown: Int64 = 0
     /// What else lies in the folder.
     package var other: Int64 = 0
+    /// Folders that could not be read, such as root's `lost+found`: what is in them is not counted.
+    package var unreadable = 0
     /// Bytes that the whole store may take; 0 without a cap.
     package var maxSize: Int64 = 0
     /// Bytes that are to stay free on the disk.

@@ -18,6 +18,8 @@ struct UsageGraph: Sendable {
     /// For manifests, Unix seconds of the newest pull, or of their coming; else 0.
     private(set) var times: [Int64] = []
     private(set) var kinds: [Kind] = []
+    /// How often manifests were pulled, where the catalog knows.
+    private(set) var pulls: [Node: Int64] = [:]
     /// The first repository that holds it, by the catalog's number; 0 for nobody.
     private(set) var homes: [UInt32] = []
     /// The others.
@@ -37,6 +39,12 @@ struct UsageGraph: Sendable {
     /// What of a manifest's children is stored, in its order, each as often as it is named.
     func children(of node: Node) -> ArraySlice<Node> {
         self.children[Int(self.starts[Int(node)])..<Int(self.starts[Int(node) + 1])]
+    }
+
+    /// The bytes of the disk of a blob that the `number`th of its users gets, from 0: what a division leaves goes to the first of them.
+    func share(of node: Node, among users: Int32, number: Int32) -> Int64 {
+        let (each, rest) = self.allocated[Int(node)].quotientAndRemainder(dividingBy: Int64(users))
+        return each + (Int64(number) < rest ? 1 : 0)
     }
 
     func isManifest(_ node: Node) -> Bool { self.kinds[Int(node)] == .manifest || self.kinds[Int(node)] == .index }
@@ -65,35 +73,26 @@ struct UsageGraph: Sendable {
     }
 
     private mutating func addContent(_ catalog: Catalog, _ scan: BlobScan?) -> [(node: Node, facts: ManifestFacts)] {
-        typealias Found = (digest: Digest, content: Catalog.Content, first: UInt32, others: Set<UInt32>)
-        var found: [Found] = []
-        let expected = catalog.total.blobs
-        found.reserveCapacity(expected + 64)
-        catalog.forEachHolder { found.append(($0, $1, $2, $3)) }
-        self.digests.reserveCapacity(found.count)
-        self.sizes.reserveCapacity(found.count)
-        self.allocated.reserveCapacity(found.count)
-        self.times.reserveCapacity(found.count)
-        self.kinds.reserveCapacity(found.count)
-        self.homes.reserveCapacity(found.count)
-        self.numbers.reserveCapacity(found.count)
+        let expected = catalog.total.blobs + 64
+        self.digests.reserveCapacity(expected)
+        self.sizes.reserveCapacity(expected)
+        self.allocated.reserveCapacity(expected)
+        self.times.reserveCapacity(expected)
+        self.kinds.reserveCapacity(expected)
+        self.homes.reserveCapacity(expected)
+        self.numbers.reserveCapacity(expected)
         var manifests: [(Node, ManifestFacts)] = []
-        for (digest, content, first, others) in found {
+        catalog.forEachHolder { digest, content, first, others in
             let node = Node(self.digests.count)
             self.numbers[digest] = node
             self.digests.append(digest)
             self.sizes.append(content.size)
-            if let scan {
-                let bytes = scan.allocated(digest)
-                if bytes == nil { self.missing += 1 }
-                self.allocated.append(bytes ?? 0)
-            } else {
-                self.allocated.append(DiskSpace.allocated(content.size))
-            }
+            self.allocated.append(scan == nil ? DiskSpace.allocated(content.size) : Self.unseen)
             self.homes.append(first)
             if !others.isEmpty { self.others[node] = others }
             if let facts = content.manifest {
                 manifests.append((node, facts))
+                if content.pulls > 0 { self.pulls[node] = content.pulls }
                 self.times.append(max(content.usedAt, content.storedAt))
                 self.kinds.append(facts.mediaType.isIndex ? .index : .manifest)
             } else {
@@ -101,7 +100,21 @@ struct UsageGraph: Sendable {
                 self.kinds.append(.unknown)
             }
         }
+        if let scan { self.measure(scan) }
         return manifests
+    }
+
+    /// Stands for the bytes of what a scan has yet to find.
+    private static let unseen: Int64 = -1
+
+    private mutating func measure(_ scan: BlobScan) {
+        for (digest, bytes) in zip(scan.digests, scan.bytes) {
+            if let node = self.numbers[digest] { self.allocated[Int(node)] = bytes }
+        }
+        for blob in self.allocated.indices where self.allocated[blob] == Self.unseen {
+            self.allocated[blob] = 0
+            self.missing += 1
+        }
     }
 }
 

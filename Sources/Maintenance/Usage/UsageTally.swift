@@ -99,7 +99,9 @@ struct UsageTally {
     }
 
     /// Tells unique from shared, and sums up; called when all images are added.
-    mutating func settle() {
+    ///
+    /// - Parameter everybody: how many images have each blob, where not all of them were added: what has more is nobody's alone.
+    mutating func settle(among everybody: [Int32]? = nil) {
         for blob in self.places.indices {
             let allocated = self.graph.allocated[blob]
             var place = self.places[blob]
@@ -109,6 +111,7 @@ struct UsageTally {
                 self.orphans.allocated += allocated
                 continue
             }
+            if let everybody, self.users[blob] < everybody[blob] { continue }
             Self.own(allocated, &self.all)
             if place == self.everything { continue }
             if place < self.firstRepository {

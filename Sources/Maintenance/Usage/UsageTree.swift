@@ -13,7 +13,9 @@ struct UsageTree {
     /// The manifest of each image.
     private(set) var roots: [Node] = []
     /// The catalog's number of each repository.
-    private var numbers: [UInt32] = []
+    private(set) var numbers: [UInt32] = []
+    /// How often each manifest of an image was pulled, where it was.
+    private(set) var pulls: [Node: Int64] = [:]
 
     init(graph: UsageGraph) {
         self.graph = graph
@@ -145,15 +147,18 @@ struct UsageTree {
     // MARK: - Counting
 
     /// Fills in the figures; returns how many images have each blob, and what none has.
-    mutating func count(_ pulls: (Digest) -> Int64) -> (users: [Int32], orphans: DiskUsage.Orphans) {
+    mutating func count(_ pulls: ((Digest) -> Int64)?) -> (users: [Int32], orphans: DiskUsage.Orphans) {
+        for (position, kind) in self.graph.kinds.enumerated() where kind == .manifest {
+            let count = pulls.map { $0(self.graph.digests[position]) } ?? self.graph.pulls[Node(position)] ?? 0
+            if count > 0 { self.pulls[Node(position)] = count }
+        }
         var walk = UsageWalk(self.graph)
         var tally = UsageTally(graph: self.graph, repositories: self.repositories, images: self.images)
         for (position, root) in self.roots.enumerated() {
             let repository = self.images[position].repository
             tally.begin(position)
             walk.visit(root, in: repository) { node, isAttached in
-                let count = isAttached || self.graph.kinds[Int(node)] != .manifest ? 0 : pulls(self.graph.digests[Int(node)])
-                tally.add(node, pulls: count)
+                tally.add(node, pulls: isAttached ? 0 : self.pulls[node] ?? 0)
             }
         }
         tally.settle()
@@ -161,10 +166,8 @@ struct UsageTree {
         for (position, root) in self.roots.enumerated() {
             var share: Int64 = 0
             walk.visit(root, in: self.images[position].repository) { node, _ in
-                let blob = Int(node)
-                let (each, rest) = self.graph.allocated[blob].quotientAndRemainder(dividingBy: Int64(tally.users[blob]))
-                share += each + (Int64(given[blob]) < rest ? 1 : 0)
-                given[blob] += 1
+                share += self.graph.share(of: node, among: tally.users[Int(node)], number: given[Int(node)])
+                given[Int(node)] += 1
             }
             tally.attribute(share, to: position)
         }

@@ -20,15 +20,18 @@ package final class ImportWatch: Service {
 
     private let folder: String
     private let administration: StoreAdministration
-    private let options: ImportOptions
+    private let options: Mutex<ImportOptions>
     private let logger: Logger
 
     package init(_ folder: String, _ administration: StoreAdministration, _ options: ImportOptions, logger: Logger) {
         self.folder = folder
         self.administration = administration
-        self.options = options
+        self.options = Mutex(options)
         self.logger = logger
     }
+
+    /// Takes bundles in by other options from now on.
+    package func use(_ options: ImportOptions) { self.options.withLock { $0 = options } }
 
     package func run() async throws {
         await cancelWhenGracefulShutdown {
@@ -101,7 +104,7 @@ package final class ImportWatch: Service {
             let said = Mutex<[String]>([])
             let code = Mutex(2)
             await self.administration.perform(
-                .importBundles(self.options, [bundle.input]), BundleSupply([bundle])
+                .importBundles(self.options.withLock { $0 }, [bundle.input]), BundleSupply([bundle])
             ) { event in
                 switch event.kind {
                 case "error": said.withLock { $0.append(event.text("message") ?? "") }

@@ -53,6 +53,16 @@ final class ReadyAnswers {
         return self.give(made, found, request.method)
     }
 
+    /// Lets go of what was made for upstreams that are no longer in force, and with it of them.
+    func forgetOldUpstreams() {
+        let directory = self.cache.directory
+        for (index, answer) in self.places.enumerated() {
+            guard let answer, answer.directory !== directory else { continue }
+            self.byteCount -= answer.bytes.readableBytes
+            self.places[index] = nil
+        }
+    }
+
     private func give(_ answer: ReadyAnswer, _ found: Found, _ method: PlainRequest.Method) -> ByteBuffer {
         answer.line?.write()
         self.responses.note(.ok)

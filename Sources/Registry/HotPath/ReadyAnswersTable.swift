@@ -4,6 +4,7 @@ import Synchronization
 /// What each event loop has at hand.
 final class ReadyAnswersTable: Sendable {
     private struct Entry {
+        let loop: any EventLoop
         let answers: NIOLoopBound<ReadyAnswers>
         let responses: ResponseCounts
     }
@@ -14,9 +15,17 @@ final class ReadyAnswersTable: Sendable {
     func answers(on loop: any EventLoop, _ make: () -> ReadyAnswers) -> ReadyAnswers {
         if let known = self.entries.withLock({ $0[ObjectIdentifier(loop)] }) { return known.answers.value }
         let made = make()
-        let entry = Entry(answers: NIOLoopBound(made, eventLoop: loop), responses: made.responses)
+        let entry = Entry(loop: loop, answers: NIOLoopBound(made, eventLoop: loop), responses: made.responses)
         self.entries.withLock { $0[ObjectIdentifier(loop)] = entry }
         return made
+    }
+
+    /// Has all loops let go of what was made for upstreams that are no longer in force.
+    func forgetOldUpstreams() {
+        for entry in self.entries.withLock({ Array($0.values) }) {
+            let answers = entry.answers
+            entry.loop.execute { answers.value.forgetOldUpstreams() }
+        }
     }
 
     /// The counts of all loops. From anywhere.

@@ -7,16 +7,21 @@ struct HandOver {
     let path: String
     let logger: Logger
 
-    /// - Parameter open: opens the store; throws `StorageError.inUse` while somebody holds it.
-    func open(_ open: () throws -> ContentStore) async throws -> ContentStore {
+    /// - Parameters:
+    ///   - waiting: told for whom is waited.
+    ///   - open: opens the store, which blocks; throws `StorageError.inUse` while somebody holds it.
+    func open(
+        waiting: (_ holder: String) async -> Void = { _ in }, _ open: @escaping @Sendable () throws -> ContentStore
+    ) async throws -> ContentStore {
         var announced: String?
         while true {
             do {
-                return try open()
+                return try await Blocking.run(open)
             } catch let error as StorageError where error.code == .inUse {
-                let holder = try self.askToGiveWay(otherwise: error)
+                let holder = try await Blocking.run { try self.askToGiveWay(otherwise: error) }
                 if announced != holder {
                     self.logger.notice("Waiting for \(holder) to give the store back")
+                    await waiting(holder)
                     announced = holder
                 }
                 try await Task.sleep(for: .milliseconds(100))

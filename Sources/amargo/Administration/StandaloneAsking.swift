@@ -23,7 +23,8 @@ struct StandaloneAsking {
     ) {
         self.store = store
         self.logger = logger
-        self.upstreams = UpstreamBindings(settings, prepared, group: group, connections: Self.connections, logger: logger)
+        self.upstreams = UpstreamBindings(
+            settings, prepared, .init(group: group, connections: Self.connections, logger: logger))
         self.cache = PullThroughCache(
             store: store, directory: self.upstreams.directory, service: self.downloads, logger: logger,
             now: { Int64(time(nil)) })

@@ -30,6 +30,9 @@ enum StoreOwner {
     /// What was read while everything could be read; the process has one command.
     static let prepared = Mutex<Settings?>(nil)
 
+    /// Whose uid this process has taken; nil when it is still who started it.
+    static let taken = Mutex<uid_t?>(nil)
+
     /// The settings in force for the command that runs.
     static func settings(_ options: StoreOptions) throws -> Settings {
         if let prepared = self.prepared.withLock({ $0 }) { return prepared }
@@ -47,5 +50,6 @@ enum StoreOwner {
             throw SettingsError(
                 "cannot become user \(status.st_uid), to whom the store \(path) belongs: \(String(cString: strerror(errno)))")
         }
+        self.taken.withLock { $0 = status.st_uid }
     }
 }

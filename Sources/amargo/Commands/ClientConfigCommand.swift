@@ -12,13 +12,15 @@ struct ClientConfigCommand: AsyncParsableCommand {
 
     @OptionGroup var options: StoreOptions
 
-    @Argument(help: "The engine.")
+    @Argument(help: "The engine.", completion: .list(ClientEngine.allCases.map(\.rawValue)))
     var engine: String
 
     @Option(help: "What clients call this server: host or host:port. Default: the first address it listens on.")
     var host: String?
 
-    @Option(help: "Write the files below this folder instead of printing them.")
+    @Option(
+        help: ArgumentHelp("Write the files below this folder instead of printing them.", valueName: "folder"),
+        completion: .directory)
     var output: String?
 
     func validate() throws {

@@ -80,7 +80,7 @@ struct EffectiveConfiguration {
     }
 
     /// What is configured of a connection: usually nothing. Secrets are left out.
-    private static func lines(_ connection: UpstreamSettings) -> [(line: String, key: String)] {
+    static func lines(_ connection: UpstreamSettings) -> [(line: String, key: String)] {
         func list(_ texts: [String]) -> String { "[\(texts.map(JSONText.quoted).joined(separator: ", "))]" }
         var lines: [(String, String)] = []
         func add(_ key: String, _ value: String?) { if let value { lines.append(("\(key): \(value)", key)) } }

@@ -22,13 +22,16 @@ struct ExportCommand: AsyncParsableCommand {
 
     @OptionGroup var options: StoreOptions
 
-    @Option(name: .shortAndLong, help: "bundle.tar, a new folder with a slash at its end, or - for standard output.")
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp("bundle.tar, a new folder with a slash at its end, or - for standard output.", valueName: "bundle"),
+        completion: .file())
     var output: String
 
     @Flag(help: "Everything that is stored.")
     var all = false
 
-    @Option(help: ArgumentHelp("A file with one image a line; - for standard input.", valueName: "list"))
+    @Option(help: ArgumentHelp("A file with one image a line; - for standard input.", valueName: "list"), completion: .file())
     var fromFile: [String] = []
 
     @Option(help: "Only these platforms of multi-platform images: linux/amd64,linux/arm64. Else all that are stored.")
@@ -38,7 +41,9 @@ struct ExportCommand: AsyncParsableCommand {
     var strict = false
 
     @Option(
-        help: ArgumentHelp("Only what the other side lacks: its receipt, as amargo receipt wrote it there.", valueName: "receipt")
+        help: ArgumentHelp(
+            "Only what the other side lacks: its receipt, as amargo receipt wrote it there.", valueName: "receipt"),
+        completion: .file()
     )
     var since: String?
 
@@ -53,7 +58,9 @@ struct ExportCommand: AsyncParsableCommand {
     var format = OutputFormat.table
 
     @Argument(
-        help: "Images, such as nginx:1.27 or ghcr.io/org/app@sha256:…; without a tag, latest. - reads a list from standard input."
+        help:
+            "Images, such as nginx:1.27 or ghcr.io/org/app@sha256:…; without a tag, latest. - reads a list from standard input.",
+        completion: ImageCompletion.kind
     )
     var images: [String] = []
 

@@ -20,7 +20,9 @@ struct HasCommand: AsyncParsableCommand, StoreUser {
     var platform: String?
     @Flag(help: "All platforms that the image has.") var allPlatforms = false
     @Option(help: "table or json.") var format = OutputFormat.table
-    @Argument(help: "Images, such as nginx:1.27 or ghcr.io/org/app@sha256:…; without a tag, latest.") var images: [String]
+    @Argument(
+        help: "Images, such as nginx:1.27 or ghcr.io/org/app@sha256:…; without a tag, latest.", completion: ImageCompletion.kind)
+    var images: [String]
 
     func validate() throws {
         if self.allPlatforms, self.platform != nil { throw ValidationError("--platform chooses what --all-platforms takes.") }

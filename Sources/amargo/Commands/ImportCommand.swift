@@ -38,7 +38,7 @@ struct ImportCommand: AsyncParsableCommand, StoreUser {
 
     @Option(help: "table or json, one object a line.") var format = OutputFormat.table
 
-    @Argument(help: "Folders, archives, parts, or - for standard input.") var paths: [String]
+    @Argument(help: "Folders, archives, parts, or - for standard input.", completion: .file()) var paths: [String]
 
     /// What was opened before root became the store's owner; the process has one command.
     private static let opened = Mutex<[BundlePaths]?>(nil)

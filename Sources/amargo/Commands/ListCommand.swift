@@ -31,7 +31,9 @@ struct ListCommand: AsyncParsableCommand, StoreUser {
     @Option(help: "Only what is so; given several times, all of it.") var filter: [Filter] = []
     @Option(help: "Only images that are stored for these platforms: linux/amd64,linux/arm64.") var platform: String?
     @Flag(help: "Only what a pull would need an upstream for: the same as --filter incomplete.") var incomplete = false
-    @Argument(help: "Only images whose name begins like this, such as nginx or ghcr.io/org, or is like a pattern: '*nginx:1.*'.")
+    @Argument(
+        help: "Only images whose name begins like this, such as nginx or ghcr.io/org, or is like a pattern: '*nginx:1.*'.",
+        completion: ImageCompletion.kind)
     var names: [String] = []
 
     func validate() throws { _ = try PlatformOption.selection(self.platform) }
@@ -42,8 +44,9 @@ struct ListCommand: AsyncParsableCommand, StoreUser {
             let freshness = TagFreshness(settings, now: Int64(time(nil)))
             let filters = self.filter + (self.incomplete ? [.incomplete] : [])
             let platforms = try self.platform.map { try PlatformOption.selection($0) }
+            let patterns = self.names.map { ImagePattern($0, settings) }
             var images = ImageListing(try StoreCommand.reader(settings).catalog).images.filter { image in
-                (self.names.isEmpty || self.names.contains { Self.matches(image, $0, settings) })
+                (patterns.isEmpty || patterns.contains { $0.matches(image.repository, image.tag, image.digest) })
                     && filters.allSatisfy { Self.passes(image, $0, freshness) }
                     && platforms.map { Self.has(image, $0) } ?? true
             }
@@ -64,29 +67,6 @@ struct ListCommand: AsyncParsableCommand, StoreUser {
     }
 
     // MARK: - Choosing
-
-    static func matches(_ image: ImageListing.Image, _ text: String, _ settings: Settings) -> Bool {
-        if text.contains(where: { "*?[".contains($0) }) {
-            return Self.names(of: image, settings).contains { fnmatch(text, $0, 0) == 0 }
-        }
-        if image.name.hasPrefix(text) || Self.names(of: image, settings).contains(where: { $0.hasPrefix("\(text)/") }) {
-            return true
-        }
-        guard let (repository, reference) = try? settings.image(text) else { return false }  // then it is only a beginning
-        guard let reference else { return image.repository == repository || image.name.hasPrefix("\(repository)/") }
-        return image.repository == repository && (image.tag.map { .tag($0) } == reference || .digest(image.digest) == reference)
-    }
-
-    /// How a pattern may see it: in full, and as people shorten it.
-    private static func names(of image: ImageListing.Image, _ settings: Settings) -> [String] {
-        var names = [image.name]
-        let fallback = settings.repositories.first(where: \.isDefault)?.namespaces[0].description ?? ""
-        for prefix in ["\(fallback)/", "library/"] {
-            guard let last = names.last, last.hasPrefix(prefix), names.count > 1 || prefix != "library/" else { continue }
-            names.append(String(last.dropFirst(prefix.count)))
-        }
-        return names
-    }
 
     private static func passes(_ image: ImageListing.Image, _ filter: Filter, _ freshness: TagFreshness) -> Bool {
         switch filter {

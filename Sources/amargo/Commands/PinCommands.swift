@@ -13,7 +13,9 @@ struct PinCommand: AsyncParsableCommand, StoreUser {
 
     @OptionGroup var options: StoreOptions
     @Option(help: "table or json.") var format = OutputFormat.table
-    @Argument(help: "Images, such as nginx:1.27 or ghcr.io/org/app@sha256:…; without a tag, latest.") var images: [String]
+    @Argument(
+        help: "Images, such as nginx:1.27 or ghcr.io/org/app@sha256:…; without a tag, latest.", completion: ImageCompletion.kind)
+    var images: [String]
 
     func run() async throws {
         try await StoreCommand.run(
@@ -31,7 +33,7 @@ struct UnpinCommand: AsyncParsableCommand, StoreUser {
 
     @OptionGroup var options: StoreOptions
     @Option(help: "table or json.") var format = OutputFormat.table
-    @Argument(help: "Images as they were pinned.") var images: [String]
+    @Argument(help: "Images as they were pinned.", completion: ImageCompletion.kind) var images: [String]
 
     func run() async throws {
         try await StoreCommand.run(

@@ -14,7 +14,9 @@ struct ReceiptCommand: AsyncParsableCommand {
 
     @OptionGroup var options: StoreOptions
 
-    @Option(name: .shortAndLong, help: "The file to write; - for standard output.")
+    @Option(
+        name: .shortAndLong, help: ArgumentHelp("The file to write; - for standard output.", valueName: "file"),
+        completion: .file())
     var output: String
 
     @Option(help: "table or json.")

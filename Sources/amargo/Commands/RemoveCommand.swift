@@ -14,7 +14,9 @@ struct RemoveCommand: AsyncParsableCommand, StoreUser {
     @OptionGroup var options: StoreOptions
     @Flag(help: "Only say what would go.") var dryRun = false
     @Option(help: "table or json.") var format = OutputFormat.table
-    @Argument(help: "Images, such as nginx:1.27 or ghcr.io/org/app@sha256:…; without a tag, latest.") var images: [String]
+    @Argument(
+        help: "Images, such as nginx:1.27 or ghcr.io/org/app@sha256:…; without a tag, latest.", completion: ImageCompletion.kind)
+    var images: [String]
 
     func run() async throws {
         let dryRun = self.dryRun

@@ -42,7 +42,8 @@ struct VerifyCommand: AsyncParsableCommand, StoreUser {
     @Option(help: "How findings look: text or json, one object a line.")
     var format = Format.text
 
-    @Argument(help: "Bundles to check instead of the store: folders, archives, parts, or - for standard input.")
+    @Argument(
+        help: "Bundles to check instead of the store: folders, archives, parts, or - for standard input.", completion: .file())
     var bundles: [String] = []
 
     func prepare() throws {

@@ -26,7 +26,9 @@ struct WarmCommand: AsyncParsableCommand, StoreUser {
 
     @Option(
         name: .customLong("from-file"),
-        help: "A file that names images: a list, Kubernetes manifests or a Compose file; - is standard input.")
+        help: ArgumentHelp(
+            "A file that names images: a list, Kubernetes manifests or a Compose file; - is standard input.", valueName: "list"),
+        completion: .file())
     var files: [String] = []
 
     @Option(help: "Which platforms of a multi-platform image: linux/amd64,linux/arm64. Else this machine's.")
@@ -44,7 +46,8 @@ struct WarmCommand: AsyncParsableCommand, StoreUser {
     @Option(help: "table, lines for people, or json, one object a line.")
     var format = OutputFormat.table
 
-    @Argument(help: "Images, such as nginx:1.27 or ghcr.io/org/app@sha256:…; without a tag, latest.")
+    @Argument(
+        help: "Images, such as nginx:1.27 or ghcr.io/org/app@sha256:…; without a tag, latest.", completion: ImageCompletion.kind)
     var images: [String] = []
 
     func validate() throws {

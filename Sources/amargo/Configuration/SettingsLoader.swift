@@ -4,10 +4,18 @@ import Upstream
 
 /// The options by which every command finds the same configuration and the same store.
 struct StoreOptions: ParsableArguments {
-    @Option(help: "The configuration file. Else AMARGO_CONFIG, ~/.config/amargo/amargo.yaml or /etc/amargo/amargo.yaml.")
+    @Option(
+        help: ArgumentHelp(
+            "The configuration file. Else AMARGO_CONFIG, ~/.config/amargo/amargo.yaml or /etc/amargo/amargo.yaml.",
+            valueName: "file"),
+        completion: .file(extensions: ["yaml", "yml"]))
     var config: String?
 
-    @Option(help: "The store's folder. Else AMARGO_STORE, store.path of the configuration, or a folder for this user.")
+    @Option(
+        help: ArgumentHelp(
+            "The store's folder. Else AMARGO_STORE, store.path of the configuration, or a folder for this user.",
+            valueName: "folder"),
+        completion: .directory)
     var store: String?
 }
 
@@ -46,7 +54,7 @@ struct SettingsLoader {
     private func readCredentials(_ settings: inout Settings) throws {
         for index in settings.repositories.indices {
             let name = settings.repositories[index].name
-            let prefix = "AMARGO_" + name.uppercased().map { $0.isLetter || $0.isNumber ? String($0) : "_" }.joined()
+            let prefix = Self.variablePrefix(of: name)
             switch (self.variable("\(prefix)_USERNAME"), self.variable("\(prefix)_PASSWORD")) {
             case (nil, nil): continue
             case (let username?, let password?):
@@ -58,6 +66,11 @@ struct SettingsLoader {
         }
     }
 
+    /// What the variables of a registry begin with, by its name in the configuration.
+    static func variablePrefix(of name: String) -> String {
+        "AMARGO_" + name.uppercased().map { $0.isLetter || $0.isNumber ? String($0) : "_" }.joined()
+    }
+
     private func findFile() throws -> String? {
         if let named = self.options.config ?? self.variable("AMARGO_CONFIG") {
             guard !named.isEmpty else { throw SettingsError("--config is empty; name a file, or leave it out") }
@@ -66,7 +79,10 @@ struct SettingsLoader {
         return self.usualFiles.first { FileManager.default.fileExists(atPath: $0) }
     }
 
-    private var usualFiles: [String] {
+    /// Where a configuration is looked for that is not named, in this order.
+    var usualFiles: [String] {
+        // The service's alone: in its home helper programs write.
+        if let folder = self.serviceFolder("CONFIGURATION_DIRECTORY") { return ["\(folder)/amargo.yaml"] }
         var files: [String] = []
         if let folder = self.variable("XDG_CONFIG_HOME") {
             files.append("\(folder)/amargo/amargo.yaml")
@@ -78,10 +94,16 @@ struct SettingsLoader {
 
     /// For root the place of services; for everybody else a folder of their own.
     private var defaultStore: String {
+        if let folder = self.serviceFolder("STATE_DIRECTORY") { return folder }
         if getuid() == 0 { return "/var/lib/amargo" }
         if let folder = self.variable("XDG_DATA_HOME") { return "\(folder)/amargo" }
         if let home = self.variable("HOME") { return "\(home)/.local/share/amargo" }
         return "/var/lib/amargo"
+    }
+
+    /// A folder that systemd has made for Amargo's own service, and not for one that runs a command of Amargo's: systemd.exec(5).
+    private func serviceFolder(_ name: String) -> String? {
+        self.variable(name)?.split(separator: ":").first { $0.hasPrefix("/") && $0.hasSuffix("/amargo") }.map(String.init)
     }
 
     private func variable(_ name: String) -> String? { self.environment[name].flatMap { $0.isEmpty ? nil : $0 } }

@@ -43,6 +43,28 @@ struct UpstreamSettings: Equatable {
     /// Whether what can be had there is for those alone who have proved who they are.
     var isPrivate: Bool { self.credentials != nil || self.certificate != nil }
 
+    /// The files that are read for it.
+    var files: [String] {
+        let credentials: String? =
+            switch self.credentials {
+            case nil, .password: nil
+            case .passwordFile(_, let path), .docker(let path): path
+            }
+        return [credentials, self.authorities, self.certificate, self.key].compactMap { $0 }
+    }
+
+    /// Whether a registry is asked in just this way by other settings: what the cache makes of its answers is another matter.
+    func isAsked(like other: UpstreamSettings) -> Bool {
+        func asking(_ settings: UpstreamSettings) -> UpstreamSettings {
+            var settings = settings
+            settings.access = RepositoryAccess()
+            settings.stalePolicy = StalePolicy()
+            settings.finishAbandoned = true
+            return settings
+        }
+        return asking(self) == asking(other)
+    }
+
     /// What the client of a registry is told. Reads the files that it needs, while they can be read.
     ///
     /// - Throws: `SettingsError` that names the registry and the file.

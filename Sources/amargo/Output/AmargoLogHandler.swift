@@ -5,14 +5,25 @@ import Registry
 /// Log lines as people grep them, or as JSON, one object a line.
 struct AmargoLogHandler: LogHandler {
     var metadata: Logger.Metadata = [:]
-    var logLevel: Logger.Level
+    private let shared: LogLevel
+    /// Of one logger that has a level of its own.
+    private var ownLevel: Logger.Level?
     private let format: Settings.LogFormat
     private let writer: LogWriter
 
-    init(level: Logger.Level, format: Settings.LogFormat, writer: LogWriter) {
-        self.logLevel = level
+    init(level: LogLevel, format: Settings.LogFormat, writer: LogWriter) {
+        self.shared = level
         self.format = format
         self.writer = writer
+    }
+
+    init(level: Logger.Level, format: Settings.LogFormat, writer: LogWriter) {
+        self.init(level: LogLevel(level), format: format, writer: writer)
+    }
+
+    var logLevel: Logger.Level {
+        get { self.ownLevel ?? self.shared.level }
+        set { self.ownLevel = newValue }
     }
 
     subscript(metadataKey key: String) -> Logger.Metadata.Value? {

@@ -12,6 +12,8 @@ actor AmargoProcess {
         var logFormat = "text"
         /// How many files it may open; nil for as many as this process.
         var descriptors: Int?
+        /// Further lines of the store's section.
+        var storeLines: [String] = []
         /// Further lines of the registry's section.
         var upstreamLines: [String] = []
         /// Further sections.
@@ -31,6 +33,7 @@ actor AmargoProcess {
               listen: "\(self.host):\(self.port)"
             store:
               path: \(self.store.path)
+            \(self.storeLines.map { "  \($0)\n" }.joined())\
             repositories:
               docker:
                 upstream: \(self.upstream)

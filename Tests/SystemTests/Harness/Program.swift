@@ -20,6 +20,8 @@ struct Program: Sendable {
     static let dockerRegistry = Program(name: "docker-registry", package: "docker-registry")
     static let gzip = Program(name: "gzip", package: "gzip")
     static let prlimit = Program(name: "prlimit", package: "util-linux")
+    static let prometheus = Program(name: "prometheus", package: "prometheus")
+    static let promtool = Program(name: "promtool", package: "prometheus")
     static let python = Program(name: "python3", package: "python3")
     static let remove = Program(name: "rm", package: "coreutils")
     static let runc = Program(name: "runc", package: "runc")
