@@ -73,9 +73,12 @@ struct DiskDocument {
     }
 
     private func node(_ repository: DiskUsage.Repository) -> Node {
-        Node(
-            key: "\(repository.name)", kind: "repository", name: "\(repository.name.name)",
-            registry: "\(repository.name.namespace)", repository: "\(repository.name.name)", figures: repository.figures)
+        let name = "\(repository.name.name)"
+        return Node(
+            key: "\(repository.name)", kind: "repository", name: name,
+            // As people call it.
+            label: name.hasPrefix("library/") ? String(name.dropFirst(8)) : nil, registry: "\(repository.name.namespace)",
+            repository: name, figures: repository.figures)
     }
 
     /// Places with what is in them; the more there are, the less of each.
