@@ -162,12 +162,11 @@ import Testing
             upstream.stop()
             #expect(try await server.get(Self.image).status == 502)
             let gone = try await server.metrics()
-            let attempts = try #require(gone[#"amargo_upstream_errors_total{upstream="docker",class="unreachable"}"#])
-            #expect(attempts >= 1)
-            #expect(
-                gone.rise(since: known, of: "amargo_upstream_requests") == [
-                    #"amargo_upstream_requests_total{upstream="docker"}"#: attempts
-                ])
+            // A connection that was kept open may be cut first; then nobody listens. Each request has failed in one way or the other.
+            let errors = gone.rise(since: known, of: "amargo_upstream_errors")
+            let requests = gone.rise(since: known, of: "amargo_upstream_requests")
+            #expect(errors.values.reduce(0, +) == requests.values.reduce(0, +), "\(errors) \(requests)")
+            #expect((errors[#"amargo_upstream_errors_total{upstream="docker",class="unreachable"}"#] ?? 0) >= 1, "\(errors)")
             #expect(gone[#"amargo_upstream_up{upstream="docker"}"#] == 0)
             let place = #"amargo_upstream_circuit_open{upstream="docker",place="\#(upstream.url)"}"#
             #expect(gone[place] == 0)
