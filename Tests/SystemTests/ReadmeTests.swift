@@ -85,5 +85,33 @@ extension SystemTests {
                 try picture.save("air-gap")
             }
         }
+
+        @Test("administrator: what fills the disk, what an image's removal gives back, and what it was good for")
+        func administrator() async throws {
+            try await Lab.run { lab in
+                let upstream = try await Self.registry(.oci, in: lab)
+                let amargo = try await lab.amargo(upstream: upstream.url)
+                _ = try await Self.amargo(["warm", "nginx:alpine", "redis:7", "postgres:16", "postgres:15"], amargo)
+                _ = try await Self.amargo(["pin", "nginx:alpine"], amargo)
+                let skopeo = try await ImageClient(.skopeo, amargo: amargo, in: lab)
+                for _ in 0..<3 {
+                    #expect(try await skopeo.pull("docker.io/library/postgres:16").succeeded)
+                    try await skopeo.removeImages()
+                }
+                var picture = TerminalPicture()
+                let tree = try await Self.amargo(["du", "--tree"], amargo)
+                picture.add("amargo du --tree", tree)
+                #expect(tree.contains("library/postgres") && tree.contains("█"), "\(tree)")
+                let without = try await Self.amargo(["du", "--without", "postgres:15"], amargo)
+                picture.comment("two images with the same base: what would the removal of one give back?")
+                picture.add("amargo du --without postgres:15", without)
+                let dry = try await Self.amargo(["rm", "postgres:15", "--dry-run"], amargo)
+                picture.add("amargo rm --dry-run postgres:15", dry)
+                // Two commands, one truth: the number of bytes that both name.
+                let freed = try #require(dry.firstMatch(of: /[0-9.]+ (kB|MB)/)?.0)
+                #expect(without.contains(freed), "\(without)\n\(dry)")
+                try picture.save("disk")
+            }
+        }
     }
 }

@@ -166,7 +166,10 @@ struct StoreChecksTests {
         try await open.end()
         let now = Self.content(path)
         #expect(now.verdicts("clock.store").isEmpty)
-        #expect(now.verdicts("store.links") == [.ok], "\(now.text)")
+        // A layout is written a second behind its content: until then there is nothing to say of links.
+        #expect(now.verdicts("store.links").isEmpty, "\(now.text)")
+        let later = StoreContentCheck(path: path, now: 1_800_000_011).look()
+        #expect(later.verdicts("store.links") == [.ok], "\(later.text)")
         #expect(now.text.contains("1 blobs, 3 bytes"))
         let behind = StoreContentCheck(path: path, now: 1_799_996_400).look()
         #expect(behind.verdicts("clock.store") == [.warning])

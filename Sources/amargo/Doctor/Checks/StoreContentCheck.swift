@@ -10,6 +10,8 @@ struct StoreContentCheck: BlockingCheck {
     let now: Int64
     var limit: Duration = .seconds(30)
 
+    /// Seconds after which content has its links, where there are any.
+    private static let linking: Int64 = 10
     /// Content that is looked at to see whether files have further names.
     private static let sample = 64
     /// Partial downloads that are spoken of, in bytes.
@@ -77,8 +79,9 @@ struct StoreContentCheck: BlockingCheck {
         struct Enough: Error {}
         var digests: [Digest] = []
         do {
-            try store.catalog.forEachContent { digest, _, origin in
-                if origin != nil { digests.append(digest) }
+            try store.catalog.forEachContent { digest, content, origin in
+                // Links follow a second behind their content.
+                if origin != nil, content.storedAt < self.now - Self.linking { digests.append(digest) }
                 if digests.count >= Self.sample { throw Enough() }
             }
         } catch {
