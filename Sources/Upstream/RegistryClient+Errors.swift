@@ -96,6 +96,10 @@ extension RegistryClient {
         case let error as IOError where error.errnoCode == ECONNREFUSED:
             return UpstreamError(.unreachable, "\(host) cannot be reached: \(Self.reason(error))")
         case let error as IOError: return UpstreamError(.interrupted, "\(host): \(Self.reason(error))")
+        // A connection that was kept open has been closed by the registry just as it was to be used.
+        case ChannelError.ioOnClosedChannel, ChannelError.alreadyClosed, ChannelError.inputClosed, ChannelError.outputClosed,
+            ChannelError.eof:
+            return UpstreamError(.interrupted, "\(host) closed the connection")
         case let error as HTTPParserError:
             let code: UpstreamError.Code = error == .invalidEOFState ? .interrupted : .invalidResponse
             return UpstreamError(code, "\(host) sent a response that cannot be read (\(error))")
