@@ -34,7 +34,7 @@ struct HasCommand: AsyncParsableCommand, StoreUser {
             let settings = try StoreOwner.settings(self.options)
             let names = try StoreCommand.names(self.images, settings)
             let selection = try PlatformOption.selection(self.platform, all: self.allPlatforms)
-            let reader = try StoreCommand.reader(settings)
+            let reader = try StoreAccess.reader(settings)
             var code: Int32 = 0
             for name in names {
                 let image = try ImageReference(parsing: name)

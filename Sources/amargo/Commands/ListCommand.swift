@@ -45,7 +45,7 @@ struct ListCommand: AsyncParsableCommand, StoreUser {
             let filters = self.filter + (self.incomplete ? [.incomplete] : [])
             let platforms = try self.platform.map { try PlatformOption.selection($0) }
             let patterns = self.names.map { ImagePattern($0, settings) }
-            var images = ImageListing(try StoreCommand.reader(settings).catalog).images.filter { image in
+            var images = ImageListing(try StoreAccess.reader(settings).catalog).images.filter { image in
                 (patterns.isEmpty || patterns.contains { $0.matches(image.repository, image.tag, image.digest) })
                     && filters.allSatisfy { Self.passes(image, $0, freshness) }
                     && platforms.map { Self.has(image, $0) } ?? true

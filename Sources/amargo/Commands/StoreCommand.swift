@@ -32,18 +32,6 @@ enum StoreCommand {
         }
     }
 
-    /// The store as it is now, for a command that only reads.
-    static func reader(_ settings: Settings) throws -> StoreReader {
-        do {
-            return try StoreReader(folder: settings.storePath)
-        } catch let error as StorageError where error.code == .notFound {
-            throw StorageError(
-                .notFound,
-                "there is no store at \(settings.storePath) (\(settings.origins["store.path"] ?? "default")); "
-                    + "name another with --store")
-        }
-    }
-
     /// The full names of images as people wrote them; one without a tag means `latest`.
     static func names(_ images: [String], _ settings: Settings) throws -> [String] {
         try images.map { text in
