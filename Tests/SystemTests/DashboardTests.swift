@@ -41,7 +41,8 @@ extension SystemTests {
         func trouble() async throws {
             try await Lab.run { lab in
                 let scene = try Scene(in: lab)
-                let settings = try scene.settings()
+                var settings = try scene.settings()
+                settings.others.append((namespaces: ["registry.example"], upstream: "http://127.0.0.1:9"))
                 let amargo = try await lab.amargo(settings)
                 for image in scene.images { try await scene.pull(image, amargo, lab) }
                 try await Browser.run(in: lab) { browser in
@@ -49,17 +50,24 @@ extension SystemTests {
                     try await browser.open("\(amargo.url)/")
                     try await eventually("all is well") { try await browser.text("#verdict") == "Healthy" }
 
-                    let away = settings.store.deletingLastPathComponent().appendingPathComponent("away")
-                    try FileManager.default.moveItem(at: settings.store, to: away)
+                    let store = amargo.settings.store
+                    let away = store.deletingLastPathComponent().appendingPathComponent("away")
+                    try FileManager.default.moveItem(at: store, to: away)
                     try await eventually("it says what is wrong") {
                         let verdict = try await browser.text("#verdict")
                         return try await browser.shows("is gone", in: "#reason") && verdict == "Degraded"
                     }
                     #expect(try await browser.evaluate("document.title").hasPrefix("Degraded"))
                     try await Self.takePictures(of: "degraded", browser)
-                    try FileManager.default.moveItem(at: away, to: settings.store)
+                    try FileManager.default.moveItem(at: away, to: store)
                     try await eventually("all is well again") { try await browser.text("#verdict") == "Healthy" }
                     #expect(try await browser.complaints() == [])
+
+                    #expect(try await Curl.get("\(amargo.url)/v2/registry.example/app/manifests/1").status >= 500)
+                    try await eventually("a registry that is down is named") {
+                        try await browser.text("#verdict") == "The registry other2 does not answer"
+                    }
+                    #expect(try await browser.isVisible("#upstream-rows .error:not(.past)"))
 
                     _ = try await browser.evaluate("window.stays = 'open'")
                     _ = await amargo.terminate()

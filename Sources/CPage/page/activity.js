@@ -97,7 +97,8 @@ function showRecent(live) {
 }
 
 const upstreamStates = {
-  ok: ["answers", "good"], unknown: ["not asked yet", ""], failing: ["does not answer", "bad"], offline: ["never asked", "warn"],
+  ok: ["answers", "good"], unknown: ["not asked yet", ""], failing: ["last request failed", "warn"], down: ["does not answer", "bad"],
+  offline: ["never asked", "warn"],
 };
 
 /** Those that have been of use, one by one; the others by name. */
@@ -115,7 +116,7 @@ function showUpstreams(live) {
 }
 
 function upstreamParts(upstream, now) {
-  const [word, level] = upstreamStates[upstream.state] || [upstream.state, ""];
+  const [word, level] = upstreamStates[upstream.down ? "down" : upstream.state] || [upstream.state, ""];
   const facts = make("dl", {});
   const fact = (name, value, hint) => facts.append(make("dt", {}, name), make("dd", { title: hint }, value));
   fact("Last answer", upstream.lastAnswerAt ? ago(upstream.lastAnswerAt, now) : "none yet", moment(upstream.lastAnswerAt));
@@ -142,7 +143,7 @@ function upstreamParts(upstream, now) {
   }
   parts.push(facts);
   if (upstream.lastError) {
-    const isPast = upstream.state !== "failing";
+    const isPast = !upstream.down;
     parts.push(make("p", { class: isPast ? "error past" : "error" },
       `${upstream.lastErrorAt ? `${ago(upstream.lastErrorAt, now)}: ` : ""}${upstream.lastError}`));
   }

@@ -3,7 +3,7 @@
 const state = { live: null, at: 0, now: () => (state.live ? state.live.now + (performance.now() - state.at) / 1000 : Date.now() / 1000) };
 
 function showHealth(live) {
-  const broken = live.upstreams.filter((upstream) => upstream.state === "failing");
+  const broken = live.upstreams.filter((upstream) => upstream.down);
   const degraded = live.health.status !== "ok";
   let verdict = "Healthy";
   let reason = null;
@@ -14,7 +14,7 @@ function showHealth(live) {
     reason = `${sentence(live.health.reason)} Pulls go on; nothing new is stored until that is mended.`;
   } else if (broken.length > 0) {
     level = "attention";
-    verdict = broken.length === 1 ? `${broken[0].name} does not answer` : `${broken.length} registries do not answer`;
+    verdict = broken.length === 1 ? `The registry ${broken[0].name} does not answer` : `${broken.length} registries do not answer`;
     reason = `${sentence(broken[0].lastError || "The last request failed")} What is stored is served as it was last known.`;
   } else if (live.health.lastRefusal) {
     level = "attention";
@@ -34,9 +34,10 @@ function showHealth(live) {
   setText(byId("foot"), `Amargo ${live.version} · store ${live.store.path} · amargo du, stats and top show the same on the terminal.`);
 }
 
+/** A text that completes another one, by itself; a name at its beginning stays as it is. */
 function sentence(text) {
   const trimmed = text.trim();
-  const first = trimmed.charAt(0).toUpperCase() + trimmed.slice(1);
+  const first = /^[a-z]+('s)?\s/.test(trimmed) ? trimmed.charAt(0).toUpperCase() + trimmed.slice(1) : trimmed;
   return /[.!?]$/.test(first) ? first : `${first}.`;
 }
 

@@ -89,6 +89,7 @@ struct LiveDocument {
         return """
             {"name":\(JSONText.quoted(report.name)),"address":\(JSONText.quoted(report.address)),\
             "namespaces":[\(report.namespaces.map(JSONText.quoted).joined(separator: ","))],"state":"\(report.state.rawValue)",\
+            "down":\(report.isDown),\
             "lastAnswerAt":\(report.secondsSinceAnswer.map { String(now - $0) } ?? "null"),\
             "lastError":\(report.lastFailure.map { JSONText.quoted($0.message) } ?? "null"),\
             "lastErrorAt":\(report.lastFailure.map { String(now - $0.secondsAgo) } ?? "null"),"requests":\(report.requests),\
