@@ -12,7 +12,7 @@ import stat
 import journal as journals
 
 _ROOT = re.compile(r"store\.json|\.store\.json\.tmp|store\.lock|amargo\.sock|journal\.jsonl(\.new|\.torn|\.bad-\d+)?"
-                   r"|blobs|repositories|spool|quarantine|lost\+found")
+                   r"|statistics\.json(\.bad)?|\.statistics\.json\.tmp|blobs|repositories|spool|quarantine|lost\+found")
 _HEX = {"sha256": re.compile(r"[0-9a-f]{64}"), "sha512": re.compile(r"[0-9a-f]{128}")}
 _SPOOL = re.compile(r"(sha256-[0-9a-f]{64}|sha512-[0-9a-f]{128})\.\d+")
 _QUARANTINE = re.compile(r"sha256-[0-9a-f]{64}|sha512-[0-9a-f]{128}")
@@ -107,10 +107,12 @@ class Look:
         for entry in self._entries():
             if not _ROOT.fullmatch(entry.name):
                 self.problem(f"a stranger in the store: {entry.name}")
-            elif self.is_clean and entry.name in (".store.json.tmp", "journal.jsonl.new"):
+            elif self.is_clean and entry.name in (".store.json.tmp", "journal.jsonl.new", ".statistics.json.tmp"):
                 self.problem(f"left behind after a clean stop: {entry.name}")
             elif entry.name.startswith("journal.jsonl.bad-") and not self.damage_expected:
                 self.problem(f"the journal was found damaged: there is {entry.name}")
+            elif entry.name == "statistics.json.bad" and not self.damage_expected:
+                self.problem("statistics were found damaged, which are replaced as a whole")
 
     def _blobs(self):
         for algorithm in self._entries("blobs"):
