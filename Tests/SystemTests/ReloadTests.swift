@@ -251,6 +251,13 @@ extension SystemTests {
                 try await eventually("it is said that the file is gone") {
                     subject.lines("the configuration \(file) cannot be read: ").count == 1
                 }
+                // A pipe would be waited for, at this reload and for ever after.
+                #expect(mkfifo(file, 0o600) == 0)
+                kill(subject.pid, SIGHUP)
+                try await eventually("it is said that it is no file") {
+                    subject.lines("the configuration \(file) cannot be read: it is no file").count == 1
+                }
+                try FileManager.default.removeItem(atPath: file)
                 #expect(try await subject.get(image.manifestPath).status == 200)
                 settings.cacheTTL = 60
                 #expect(try await subject.reload(settings).hasSuffix(": [docker] cacheTtl 1800 → 60"))

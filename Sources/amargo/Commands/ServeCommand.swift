@@ -109,10 +109,13 @@ struct ServeCommand: AsyncParsableCommand, StoreUser {
 
     /// The settings in force, as files, variables and options say them.
     ///
-    /// - Parameter file: the configuration file, once it has been found.
+    /// - Parameter file: the configuration file, when it was found and read before.
     private func load(_ environment: [String: String], from file: String? = nil) throws -> (settings: Settings, file: String?) {
         var options = self.options
-        if let file { options.config = file }
+        if let file {
+            try ConfigurationText.checkIsReadableAgain(file)
+            options.config = file
+        }
         var (settings, found) = try SettingsLoader(options, environment: environment).load()
         self.apply(to: &settings)
         return (settings, found)
