@@ -59,6 +59,18 @@ struct OperationsAccessTests {
         #expect(other.text == nil)
     }
 
+    @Test(
+        "what a proxy on this host passes on is from elsewhere",
+        arguments: ["X-Forwarded-For", "Forwarded", "X-Real-IP"])
+    func passedOn(_ field: String) throws {
+        var request = Self.request(host: "127.0.0.1:3000")
+        #expect(Self.access().refusal(.health, request, isLocal: true) == nil)
+        request.headers.add(name: field, value: "203.0.113.7")
+        for route in [Route.health, .ready, .dashboard(.page), .dashboard(.live)] {
+            #expect(try #require(Self.access().refusal(route, request, isLocal: true)).status == .notFound)
+        }
+    }
+
     @Test("with server.operations: all everybody may look, by whatever name")
     func all() {
         var configuration = RegistryConfiguration(version: "test")

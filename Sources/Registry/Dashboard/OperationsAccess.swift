@@ -5,7 +5,7 @@ import NIOHTTP1
 ///
 /// A browser on this host is on this host whatever page it shows. A page from elsewhere whose name is made to lead here (DNS rebinding)
 /// could read all of it, so a name that somebody else may own is refused; an address, `localhost`, a name without a dot and this host's
-/// own are nobody else's.
+/// own are nobody else's. A proxy on this host is on this host whoever it asks for: what says that it was passed on is from elsewhere.
 struct OperationsAccess {
     let reach: RegistryConfiguration.Reach
     /// In small letters.
@@ -19,7 +19,7 @@ struct OperationsAccess {
     /// Why a request for something operational is refused; nil when it is not.
     func refusal(_ route: Route, _ request: HTTPRequestHead, isLocal: Bool) -> ErrorResponse? {
         guard self.reach == .loopback else { return nil }
-        guard isLocal else {
+        guard isLocal, !Self.isPassedOn(request) else {
             var error = ErrorResponse(
                 .notFound, .nameUnknown, "this path is served to its own host only (server.operations: loopback)")
             if case .dashboard(.page) = route { error.text = Self.explanation(request) }
@@ -40,6 +40,11 @@ struct OperationsAccess {
         let last = name.split(separator: ".", omittingEmptySubsequences: false).last ?? ""
         let isAddress = !last.isEmpty && last.utf8.allSatisfy { (0x30...0x39).contains($0) }
         return isAddress || !name.contains(".") || name.hasSuffix(".localhost") || self.names.contains(name)
+    }
+
+    /// Whether a proxy says that it asks for somebody else: RFC 7239, and what most write instead.
+    private static func isPassedOn(_ request: HTTPRequestHead) -> Bool {
+        ["forwarded", "x-forwarded-for", "x-real-ip"].contains { request.headers.contains(name: $0) }
     }
 
     private static var ownName: String {
