@@ -197,6 +197,7 @@ extension SystemTests {
                         "\"uniqueBytes\":90112,\"sharedBytes\":0,\"attributedBytes\":90112,\"blobs\":22,\"images\":2"))
                 let none = try await du(["--older-than", "3650d"])
                 #expect(none.exit == .code(1))
+                #expect(none.errorText.contains("no stored image is like that"), "\(none.errorText)")
                 let one = try await du(["image-0:1"])
                 #expect(one.text.contains("Chosen   1 image: removing all of them frees 45 kB"), "\(one.text)")
                 #expect(try await du(["nginx"]).exit == .code(1))

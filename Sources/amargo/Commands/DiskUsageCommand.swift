@@ -88,7 +88,10 @@ struct DiskUsageCommand: AsyncParsableCommand, StoreUser {
         } else {
             self.printRows(rows, summary)
         }
-        if isChoice, selection.all.images == 0 { throw ExitCode.failure }
+        if isChoice, selection.all.images == 0 {
+            StandardStreams.complain("no stored image is like that; amargo du lists those that are")
+            throw ExitCode.failure
+        }
     }
 
     private func printTree(_ rows: UsageRows, _ summary: UsageSummary) {
