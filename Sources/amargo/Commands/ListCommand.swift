@@ -60,7 +60,10 @@ struct ListCommand: AsyncParsableCommand, StoreUser {
             case .table: Self.printTable(images, freshness)
             }
             let isChosen = !self.names.isEmpty || !filters.isEmpty || platforms != nil
-            if isChosen, images.isEmpty { throw ExitCode.failure }
+            if isChosen, images.isEmpty {
+                StandardStreams.complain("no stored image is like that; amargo ls lists those that are")
+                throw ExitCode.failure
+            }
         } catch {
             throw Failure.report(error)
         }
