@@ -221,4 +221,15 @@ struct UpstreamsCheckTests {
         #expect(found.verdicts("upstreams.registry") == [.note, .note])
         #expect(found.text.contains("no name is resolved") || found.text.contains("nobody answers"))
     }
+
+    @Test("a registry with an address that answers is not among those that cannot be reached")
+    func near() async throws {
+        let upstream = try ScriptedUpstream()
+        let found = try await Self.look(
+            [
+                "a": "upstream: https://a.invalid", "b": "upstream: https://b.invalid", "c": "upstream: \(upstream.url)",
+            ], patience: .seconds(1))
+        #expect(found.text.contains("none of 2 registries that have a name can be reached"), "\(found.text)")
+        #expect(found.verdicts("upstreams.registry", of: "c") == [.ok])
+    }
 }

@@ -67,8 +67,10 @@ struct UpstreamsCheck: Check {
             } else {
                 "Is there a way out? ip route; a firewall? a proxy to be named by HTTPS_PROXY?"
             }
+        // Those that are named by an address may be.
+        let who = distant.count == reports.count ? "no registry" : "none of \(distant.count) registries that have a name"
         let all = Diagnosis(
-            "upstreams.network", .problem, "no registry can be reached: \(isName ? "no name is resolved" : "nobody answers")",
+            "upstreams.network", .problem, "\(who) can be reached: \(isName ? "no name is resolved" : "nobody answers")",
             cause,
             "What is stored is served meanwhile. Without a network on purpose: amargo serve --offline, amargo doctor --offline")
         return [all]
