@@ -145,11 +145,11 @@ struct StatisticsPrinter {
         return table.lines
     }
 
-    /// Whole percents; 100 % only when it is all.
+    /// Whole percents, rounded down as on the dashboard: 100 % is all.
     static func percent(_ ratio: Double?) -> String {
         guard let ratio else { return "-" }
-        let percents = Int((ratio * 100).rounded())
-        return "\(ratio < 1 ? min(99, percents) : 100) %"
+        // 29 of 100 are 0.28999… in binary.
+        return "\(ratio < 1 ? min(99, Int(ratio * 100 + 1e-9)) : 100) %"
     }
 
     // MARK: - For programs
