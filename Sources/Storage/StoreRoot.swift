@@ -369,9 +369,9 @@ package final class StoreRoot: Sendable {
     }
 
     /// Writes a small file under a temporary name, syncs it and moves it into place.
-    package func replace(_ target: StorePath, by temporary: StorePath, with bytes: [UInt8]) throws {
+    package func replace(_ target: StorePath, by temporary: StorePath, with bytes: [UInt8], mode: mode_t = 0o644) throws {
         try self.remove(temporary)
-        let descriptor = try self.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o644)
+        let descriptor = try self.open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: mode)
         do {
             defer { close(descriptor) }
             try bytes.withUnsafeBytes { try descriptor.writeAll($0, to: temporary) }
