@@ -65,7 +65,7 @@ struct HasCommand: AsyncParsableCommand, StoreUser {
     // MARK: - Words
 
     static func lines(_ name: String, _ found: ImageCompleteness) -> [String] {
-        let platforms = found.platforms.filter { $0 != "unknown/unknown" }
+        let platforms = found.platforms.filter { $0 != "unknown/unknown" }.map(VisibleText.escaped)
         let what = platforms.isEmpty ? "" : " (\(platforms.joined(separator: ", ")))"
         switch found.state {
         case .absent: return ["\(name): absent"]
@@ -79,7 +79,7 @@ struct HasCommand: AsyncParsableCommand, StoreUser {
             for gap in found.missing {
                 lines.append(
                     "  \(gap.digest)  \(gap.role.rawValue), \(Quantity.describe(bytes: gap.size))"
-                        + (gap.platform.map { ", \($0)" } ?? ""))
+                        + (gap.platform.map { ", \(VisibleText.escaped($0))" } ?? ""))
             }
             return lines
         }

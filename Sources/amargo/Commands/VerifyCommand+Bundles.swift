@@ -61,13 +61,13 @@ extension VerifyCommand {
             lines += result.findings.map { "{\"bundle\":\(name),\"finding\":\(JSONText.quoted($0))}" }
         case .text:
             for image in result.images where image.missing.isEmpty {
-                let platforms = image.platforms.filter { $0 != "unknown/unknown" }
+                let platforms = image.platforms.filter { $0 != "unknown/unknown" }.map(VisibleText.escaped)
                 lines.append(
                     "\(image.title)\(platforms.isEmpty ? "" : " (\(platforms.joined(separator: ", ")))"): complete, "
                         + "\(image.contents.count) blobs, \(Quantity.describe(bytes: image.bytes))")
             }
-            lines += result.notes.map { "note: \(bundle): \($0)" }
-            lines += result.findings.map { "\(bundle): \($0)" }
+            lines += result.notes.map { VisibleText.escaped("note: \(bundle): \($0)") }
+            lines += result.findings.map { VisibleText.escaped("\(bundle): \($0)") }
             let count = result.findings.count
             lines.append(
                 "Verified \(bundle): \(VerificationPrinter.grouped(Int64(result.blobs))) blobs, "

@@ -39,7 +39,7 @@ struct AmargoLogHandler: LogHandler {
         switch self.format {
         case .text:
             tail = facts.map { " \($0.key)=\(Self.word("\($0.value)"))" }.joined()
-            message = Self.safe("\(event.message)")
+            message = VisibleText.escaped("\(event.message)")
         case .json:
             tail = facts.map { ",\(JSONText.quoted($0.key)):\(JSONText.quoted("\($0.value)"))" }.joined()
             message = JSONText.quoted("\(event.message)")
@@ -67,30 +67,9 @@ struct AmargoLogHandler: LogHandler {
         }
     }
 
-    /// Control characters, marks of writing direction and what cannot be seen can make one line look like another.
-    private static func safe(_ text: String) -> String {
-        guard text.unicodeScalars.contains(where: Self.isUnsafe) else { return text }
-        var result = ""
-        for scalar in text.unicodeScalars {
-            if Self.isUnsafe(scalar) {
-                result += "\\u{\(String(scalar.value, radix: 16))}"
-            } else {
-                result.unicodeScalars.append(scalar)
-            }
-        }
-        return result
-    }
-
-    private static func isUnsafe(_ scalar: Unicode.Scalar) -> Bool {
-        switch scalar.value {
-        case 0..<0x20, 0x7F..<0xA0, 0x61C, 0x200B...0x200F, 0x2028...0x202E, 0x2060...0x2069, 0xFEFF: true
-        default: false
-        }
-    }
-
     private static func word(_ text: String) -> String {
         let needsQuotes = text.isEmpty || text.contains { $0 == " " || $0 == "\"" || $0 == "=" }
-        return needsQuotes ? JSONText.quoted(text) : Self.safe(text)
+        return needsQuotes ? JSONText.quoted(text) : VisibleText.escaped(text)
     }
 }
 
@@ -106,7 +85,7 @@ extension AmargoLogHandler: HitLog {
     func line(_ message: String) -> (any HitLine)? {
         guard self.logLevel <= .info else { return nil }
         let shape = LineShape(self.format, .info)
-        let text = self.format == .json ? JSONText.quoted(message) : Self.safe(message)
+        let text = self.format == .json ? JSONText.quoted(message) : VisibleText.escaped(message)
         return Line(
             writer: self.writer, beforeTime: Array(shape.beforeTime.utf8),
             afterTime: Array("\(shape.beforeMessage)\(text)\(shape.end)".utf8))

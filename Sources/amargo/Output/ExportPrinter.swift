@@ -97,9 +97,10 @@ final class ExportPrinter: Sendable {
         var rows = [["IMAGE", "DIGEST", "PLATFORMS", "LAYERS", "REFERRERS", "SIZE", "STATE"]]
         for image in images {
             let digest = image.digest.map { String($0.drop { $0 != ":" }.dropFirst().prefix(12)) } ?? "-"
+            let platforms = VisibleText.escaped(image.platforms.joined(separator: ","))
             let isIn = image.state != .leftOut
             rows.append([
-                image.name, digest, image.platforms.isEmpty ? "-" : image.platforms.joined(separator: ","),
+                image.name, digest, platforms.isEmpty ? "-" : platforms,
                 isIn ? "\(image.layers)" : "-", isIn ? "\(image.referrers)" : "-",
                 isIn ? Quantity.describe(bytes: image.bytes) : "-", image.state == .leftOut ? "left out" : image.state.rawValue,
             ])
@@ -132,7 +133,7 @@ final class ExportPrinter: Sendable {
         return order.map { key in
             let list = subjects[key] ?? []
             let remedy = key.remedy.map { "; " + $0.replacing(mark, with: list.joined(separator: ",")) } ?? ""
-            return "\(list.joined(separator: ", ")): \(key.reason)\(remedy)"
+            return VisibleText.escaped("\(list.joined(separator: ", ")): \(key.reason)\(remedy)")
         }
     }
 

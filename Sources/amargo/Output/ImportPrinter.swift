@@ -1,4 +1,5 @@
 import Glibc
+import OCI
 import Registry
 import Synchronization
 
@@ -76,7 +77,8 @@ final class ImportPrinter: Sendable {
         let here = event.list("platforms").filter { $0 != "unknown/unknown" }
         let absent = event.list("absentPlatforms").filter { $0 != "unknown/unknown" }
         guard !here.isEmpty || !absent.isEmpty else { return "" }
-        return " (\(here.joined(separator: ", "))\(absent.isEmpty ? "" : "; without \(absent.joined(separator: ", "))"))"
+        return VisibleText.escaped(
+            " (\(here.joined(separator: ", "))\(absent.isEmpty ? "" : "; without \(absent.joined(separator: ", "))"))")
     }
 
     private static func size(_ event: AdminEvent) -> String {

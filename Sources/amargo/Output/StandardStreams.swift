@@ -1,4 +1,5 @@
 import Glibc
+import OCI
 
 /// Standard input, output and error.
 enum StandardStreams {
@@ -11,8 +12,11 @@ enum StandardStreams {
         }
     }
 
-    /// Writes a sentence to standard error.
-    static func complain(_ sentence: String) { Self.write("amargo: \(sentence)\n", to: STDERR_FILENO) }
+    /// Writes a sentence to standard error. What others have put into it is made visible.
+    static func complain(_ sentence: String) {
+        let lines = sentence.split(separator: "\n", omittingEmptySubsequences: false).map { VisibleText.escaped(String($0)) }
+        Self.write("amargo: \(lines.joined(separator: "\n"))\n", to: STDERR_FILENO)
+    }
 
     /// Writes a text as a whole, unless nobody is there to read it.
     static func write(_ text: String, to descriptor: CInt) { Self.write(Array(text.utf8), to: descriptor) }

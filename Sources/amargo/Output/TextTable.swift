@@ -1,3 +1,5 @@
+import OCI
+
 /// Rows of text in columns. Numbers stand at the right of theirs.
 struct TextTable {
     enum Alignment {
@@ -12,7 +14,8 @@ struct TextTable {
         self.rows = [header.map(\.title)]
     }
 
-    mutating func add(_ cells: [String]) { self.rows.append(cells) }
+    /// Some of what is shown images say of themselves, so it is made visible.
+    mutating func add(_ cells: [String]) { self.rows.append(cells.map(VisibleText.escaped)) }
 
     /// The header first; no line ends in spaces.
     var lines: [String] {

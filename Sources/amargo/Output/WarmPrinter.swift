@@ -1,4 +1,5 @@
 import Glibc
+import OCI
 import PullThrough
 import Registry
 import Synchronization
@@ -57,7 +58,7 @@ final class WarmPrinter: Sendable {
     static func line(_ event: AdminEvent) -> String {
         let blobs = event.number("blobs")
         let fetched = event.number("fetchedBlobs")
-        let platforms = event.list("platforms").filter { $0 != "unknown/unknown" }
+        let platforms = event.list("platforms").filter { $0 != "unknown/unknown" }.map(VisibleText.escaped)
         let referrers = event.number("referrers")
         var what = platforms.isEmpty ? "" : " (\(platforms.joined(separator: ", ")))"
         if referrers > 0 { what += ", with \(Self.count(referrers, "referrer"))" }
