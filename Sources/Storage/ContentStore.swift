@@ -415,6 +415,13 @@ package final class ContentStore: Sendable {
     @discardableResult
     package func notePull(of digest: Digest, count: Int64 = 1) -> Bool { self.catalog.notePull(of: digest, count: count) }
 
+    /// Tells the journal of all pulls that it does not know yet, for who reads it. Blocks, until the disk has them.
+    package func tellPulls() throws {
+        guard !self.isReadOnly else { return }
+        let records = self.catalog.takeUntoldPulls()
+        if !records.isEmpty { try self.journal.appendAndWait(records) }
+    }
+
     /// Takes content out of the catalog that is no longer on the disk.
     package func forget(_ digest: Digest) {
         self.files.remove(digest)

@@ -37,6 +37,8 @@ extension SystemTests {
                 #expect(seen["bytesServed"] == 2 * bytes)
                 #expect(seen["bytesFetched"] == bytes)
                 #expect(seen["bytesSaved"] == bytes)
+                let usage = try await Self.amargo(["du", "--format", "json", "one:v1"], amargo)
+                #expect(usage.text.contains(#""pulls":2"#), "\(usage.text)")
                 let table = try await Self.amargo(["stats"], amargo)
                 #expect(table.text.contains("docker.io/library/one"), "\(table.text)")
                 let once = try await Self.amargo(["top", "--once", "--interval", "0.2"], amargo)

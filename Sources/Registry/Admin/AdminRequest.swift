@@ -21,6 +21,8 @@ package enum AdminRequest: Hashable, Sendable {
     case statistics([TrafficWindow])
     /// What goes on at this moment?
     case activity
+    /// Write down what the journal lags behind with: somebody wants to read it.
+    case tellPulls
     /// Take in bundles, which come as descriptors when they are asked for.
     case importBundles(ImportOptions, [BundleInput])
 
@@ -37,6 +39,7 @@ package enum AdminRequest: Hashable, Sendable {
         case .warm(let request): .warm(request)
         case .statistics(let windows): AdminEvent("statistics").with("windows", windows.map(\.rawValue))
         case .activity: AdminEvent("activity")
+        case .tellPulls: AdminEvent("tellPulls")
         }
     }
 
@@ -61,6 +64,7 @@ package enum AdminRequest: Hashable, Sendable {
             self = .importBundles(options, inputs)
         case "statistics": self = .statistics(event.list("windows").compactMap(TrafficWindow.init(rawValue:)))
         case "activity": self = .activity
+        case "tellPulls": self = .tellPulls
         case "collect": self = .collect(dryRun: event.flag("dryRun"))
         default: return nil
         }

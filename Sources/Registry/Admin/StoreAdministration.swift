@@ -137,6 +137,9 @@ package final class StoreAdministration: Sendable {
         case .hello, .giveWay, .verify, .warm, .importBundles: return 0
         case .statistics(let windows): return self.reportStatistics(windows, emit)
         case .activity: return self.reportActivity(emit)
+        case .tellPulls:
+            try self.store.tellPulls()
+            return 0
         case .pin(let images):
             return try self.eachImage(images, emit) { name, reference, repository in
                 let isNew = try self.store.pin(reference, in: repository)

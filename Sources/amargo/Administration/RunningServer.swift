@@ -30,6 +30,13 @@ struct RunningServer {
         return code == 0 ? events : nil
     }
 
+    /// Has whoever holds a store write down the pulls that its journal does not know yet. Blocks, not for long: with nobody there, a
+    /// holder that hangs or one of another version, the journal is read as it is.
+    static func settlePulls(in folder: String) {
+        guard let root = try? StoreRoot(folder: folder), let client = try? AdminClient(to: root) else { return }
+        _ = try? client.perform(.tellPulls, patience: 1) { _ in }
+    }
+
     /// Ends the connection, so that a question fails. From any thread.
     func hangUp() { self.client.hangUp() }
 }

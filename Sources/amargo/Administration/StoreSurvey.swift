@@ -12,7 +12,10 @@ struct StoreSurvey: Sendable {
         async let blobs = Blocking.run { isMeasured ? try BlobScan(StoreRoot(folder: path)) : nil }
         async let folder = Blocking.run { isMeasured ? try FolderScan(StoreRoot(folder: path)) : nil }
         // Should there be no store, this says so best.
-        let reader = try await Blocking.run { try StoreAccess.reader(settings) }
+        let reader = try await Blocking.run {
+            RunningServer.settlePulls(in: path)
+            return try StoreAccess.reader(settings)
+        }
         let (scan, rest) = (try await blobs, try await folder)
         return try await Blocking.run {
             let usage = DiskUsage(reader.catalog, measured: scan)

@@ -48,7 +48,7 @@ struct RemovalReport {
             text += ", \(UsageSummary.size(self.removal.later)) of that with the next amargo gc"
         }
         guard self.removal.kept > 0 else { return text }
-        text += "; \(UsageSummary.size(self.removal.kept)) of \(count == 1 ? "it" : "theirs") stay"
+        text += "; \(UsageSummary.size(self.removal.kept)) of \(count == 1 ? "it stays" : "theirs stay")"
         return text + (count == 1 ? "" : " for \(self.describe(self.removal.keepers))")
     }
 
