@@ -9,7 +9,7 @@ struct TextTableTests {
         table.add(["a:1", "linux/\u{1B}[2Jamd64", "1 MB"])
         #expect(
             table.lines == [
-                "IMAGE  PLATFORMS               SIZE",
+                "IMAGE  PLATFORMS             SIZE",
                 "a:1    linux/\\u{1b}[2Jamd64  1 MB",
             ])
     }
