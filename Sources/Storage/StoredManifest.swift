@@ -27,7 +27,7 @@ final class StoredManifest: Sendable {
         self.notedPulls.max(pulls, ordering: .relaxed)
     }
 
-    /// How often it was sent to a client; what was counted in the hour before a kill may be missing.
+    /// How often it was sent to a client; what was counted in the minute before a kill may be missing.
     var pullCount: Int64 { self.pulls.load(ordering: .relaxed) }
 
     func notePull(count: Int64) { self.pulls.wrappingAdd(count, ordering: .relaxed) }

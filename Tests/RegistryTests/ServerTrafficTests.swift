@@ -1,5 +1,7 @@
+import Logging
 import OCI
 import PullThrough
+import Storage
 import TestSupport
 import Testing
 
@@ -37,6 +39,13 @@ struct ServerTrafficTests {
             #expect(server.cache.traffic.recentPulls.all.map(\.outcome) == [.hit, .hit, .hit, .miss])
             let digest = try Digest(parsing: image.manifestDigest)
             try await eventually("pulls of the manifest") { server.store.catalog.content(digest)?.pulls == 4 }
+            // The journal is told when the statistics are written, once a minute: a kill takes no more of the one than of the other.
+            let now = server.wallClock
+            await TrafficKeeper(
+                server.cache.traffic, store: server.store, logger: Logger(label: "test"), now: { now.read() }
+            ).finish()
+            let reader = try StoreReader(folder: server.store.configuration.path.string)
+            #expect(reader.catalog.content(digest)?.pulls == 4)
         }
     }
 

@@ -18,6 +18,14 @@ extension SystemTests {
             return try #require(object).compactMapValues { $0 as? Int }
         }
 
+        /// As du says it of the only image.
+        private static func pulls(_ amargo: AmargoProcess) async throws -> Int? {
+            let result = try await Self.amargo(["du", "--format", "json"], amargo)
+            #expect(result.exit == .code(0), "\(result.errorText)")
+            let line = try #require(result.text.split(separator: "\n").first)
+            return (try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])?["pulls"] as? Int
+        }
+
         @Test("two pulls of an image by skopeo: numbers beside the server, after its end, and after a new beginning")
         func restart() async throws {
             try await Lab.run { lab in
@@ -46,6 +54,9 @@ extension SystemTests {
                 #expect(once.text.contains("hour   2 pulls"), "\(once.text)")
                 #expect(await amargo.terminate() == .code(0))
                 #expect(try await Self.total(amargo) == seen)
+                // It has names of private repositories, as the journal has.
+                let file = amargo.settings.store.appendingPathComponent("statistics.json").path
+                #expect(try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? Int == 0o600)
                 // Each manifest's pulls are in the journal.
                 let journal = try String(
                     contentsOf: amargo.settings.store.appendingPathComponent("journal.jsonl"), encoding: .utf8)
@@ -57,6 +68,10 @@ extension SystemTests {
                 try await amargo.start()
                 #expect(try await skopeo.pull("docker.io/library/one:v1").succeeded)
                 #expect(try await Self.total(amargo)["pulls"] == 3)
+                // du counts what was sent a moment ago, and a kill takes nothing of what it has said.
+                #expect(try await Self.pulls(amargo) == 3)
+                await amargo.kill()
+                #expect(try await Self.pulls(amargo) == 3)
             }
         }
 
