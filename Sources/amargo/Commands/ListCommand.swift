@@ -100,7 +100,7 @@ struct ListCommand: AsyncParsableCommand, StoreUser {
     private static func printTable(_ images: [ImageListing.Image], _ freshness: TagFreshness) {
         var rows = [["IMAGE", "DIGEST", "PLATFORMS", "SIZE", "STATE", "TAG", "REFS", "LAST PULLED", "PINNED"]]
         for image in images {
-            var platforms = image.platforms.joined(separator: ",")
+            var platforms = VisibleText.escaped(image.platforms.joined(separator: ","))
             if image.absentPlatforms > 0 { platforms += (platforms.isEmpty ? "" : " ") + "(+\(image.absentPlatforms))" }
             rows.append([
                 image.tag == nil ? "\(image.repository)" : image.name, String(image.digest.hex.prefix(12)),
