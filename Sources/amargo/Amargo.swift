@@ -24,6 +24,7 @@ struct Amargo: AsyncParsableCommand {
     /// but that one, and the process would still be called root's.
     static func main() async {
         StandardStreams.open()
+        StandardStreams.watchOutput()
         do {
             // Wrong arguments are reported below.
             if let command = try? self.parseAsRoot(), let user = command as? any StoreUser { try user.prepare() }

@@ -18,6 +18,24 @@ extension SystemTests {
             return (result.exit, names)
         }
 
+        @Test("output that cannot be written is no success", arguments: [["ls"], ["du"], ["stats"], ["has", "one:v1"]])
+        func fullOutput(_ arguments: [String]) async throws {
+            try await Lab.run { lab in
+                let upstream = try await lab.registry()
+                let image = try await lab.images.image(printing: "one", as: .oci)
+                try await upstream.push(image, as: "library/one", tag: "v1")
+                let amargo = try await lab.amargo(upstream: upstream.url)
+                let config = ["--config", amargo.configuration.path]
+                #expect(try await Command(try AmargoProcess.binary(), ["warm", "one:v1"] + config).outcome().succeeded)
+                let command = try AmargoProcess.binary().path
+                let result = try await Command(
+                    .shell, ["-c", "exec \"$@\" > /dev/full", "sh", command] + arguments + config
+                ).outcome()
+                #expect(result.exit == .code(1))
+                #expect(result.errorText == "amargo: the output cannot be written: No space left on device")
+            }
+        }
+
         @Test("by name, pattern, platform and state, in the order that is asked for")
         func chosen() async throws {
             try await Lab.run { lab in

@@ -13,7 +13,7 @@ struct DiskUsageCommand: AsyncParsableCommand, StoreUser {
             what nothing else needs, so what comes free by its removal (amargo rm; with a repository or registry, of all its images), SHARED \
             what others need, too, ATTRIBUTED its share of all of that: each blob divided among its images, so that the images and \
             what belongs to none add up to the total, which is what du says of the files in blobs/. LAST PULLED counts from its coming \
-            for what was never pulled. With --without it says what would come free if these images were removed together, and for \
+            for what was never pulled. PULLS are those of the content, by whatever name and repository. With --without it says what would come free if these images were removed together, and for \
             whom the rest stays. Reads the store beside a running server and without one. Exit code 1 when names or --older-than are \
             given and nothing matches, or an image of --without is not stored.
             """)

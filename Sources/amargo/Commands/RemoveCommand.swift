@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import Registry
 
 struct RemoveCommand: AsyncParsableCommand, StoreUser {
@@ -23,6 +24,10 @@ struct RemoveCommand: AsyncParsableCommand, StoreUser {
         try await StoreCommand.run(
             self.options, role: "rm", format: self.format,
             request: { .remove(try StoreCommand.names(self.images, $0), dryRun: dryRun) }, describe: Self.describe)
+        if dryRun, self.images.count > 1 {
+            StandardStreams.write(
+                "note: each image by itself; what they free together says amargo du --without\n", to: STDERR_FILENO)
+        }
     }
 
     private static func describe(_ event: AdminEvent) -> String? {
@@ -31,7 +36,9 @@ struct RemoveCommand: AsyncParsableCommand, StoreUser {
         let others = event.list("otherNames")
         if !others.isEmpty { return "\(verb) \(image); its content stays, as \(others.joined(separator: ", "))" }
         let shared = event.number("shared")
-        let rest = shared > 0 ? "; \(shared) blobs stay for other images" : ""
-        return "\(verb) \(image): \(event.number("blobs")) blobs, \(Quantity.describe(bytes: event.number("bytes")))\(rest)"
+        let rest = shared > 0 ? "; \(shared) blob\(shared == 1 ? " stays" : "s stay") for other images" : ""
+        let blobs = event.number("blobs")
+        return
+            "\(verb) \(image): \(blobs) blob\(blobs == 1 ? "" : "s"), \(Quantity.describe(bytes: event.number("bytes")))\(rest)"
     }
 }

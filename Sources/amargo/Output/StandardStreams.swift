@@ -1,8 +1,23 @@
 import Glibc
 import OCI
+import Synchronization
 
 /// Standard input, output and error.
 enum StandardStreams {
+    /// The errno of output that could not be written although somebody wants it; 0 for none.
+    private static let loss = Atomic<CInt>(0)
+
+    /// Has the process end with 1, and say why, should what it prints be lost, as on a full disk: that is no success.
+    static func watchOutput() {
+        atexit {
+            let unflushed = fflush(nil) == 0 ? 0 : errno
+            let reason = unflushed != 0 ? unflushed : StandardStreams.loss.load(ordering: .relaxed)
+            guard reason != 0, reason != EPIPE else { return }
+            StandardStreams.complain("the output cannot be written: \(String(cString: strerror(reason)))")
+            _exit(1)
+        }
+    }
+
     /// Opens /dev/null for those that are closed: else the first socket or file would get their numbers, and the log would be
     /// written into it.
     static func open() {
@@ -28,7 +43,9 @@ enum StandardStreams {
                 let count = Glibc.write(descriptor, base, rest.count)
                 if count < 0 {
                     if errno == EINTR { continue }
-                    return  // nobody is there to be told
+                    // With nobody to read it, nothing is lost.
+                    if descriptor == STDOUT_FILENO, errno != EPIPE { Self.loss.store(errno, ordering: .relaxed) }
+                    return
                 }
                 rest = UnsafeRawBufferPointer(rebasing: rest[count...])
             }
