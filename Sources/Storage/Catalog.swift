@@ -199,7 +199,7 @@ package final class Catalog: Sendable {
         self.contents.flatMap { shard in
             shard.table.withLock { table in
                 table.entries.compactMap { digest, entry in
-                    guard let manifest = entry.manifest, manifest.hasUntoldPulls() else { return nil }
+                    guard let manifest = entry.manifest, manifest.noteTold() else { return nil }
                     return .use(digest, at: manifest.usedAt, pulls: manifest.pullCount)
                 }
             }

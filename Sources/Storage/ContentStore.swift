@@ -406,22 +406,6 @@ package final class ContentStore: Sendable {
         self.layouts.note(nil, in: repository)
     }
 
-    /// Remembers that a manifest was pulled; the journal is told at most once an hour. Never blocks.
-    package func noteUse(of digest: Digest) {
-        if let record = self.catalog.noteUse(of: digest, at: self.now()) { self.journal.note(record) }
-    }
-
-    /// Counts pulls of a manifest; false when it is not stored. The journal is told with its next use, and at the end. Never blocks.
-    @discardableResult
-    package func notePull(of digest: Digest, count: Int64 = 1) -> Bool { self.catalog.notePull(of: digest, count: count) }
-
-    /// Tells the journal of all pulls that it does not know yet, for who reads it. Blocks, until the disk has them.
-    package func tellPulls() throws {
-        guard !self.isReadOnly else { return }
-        let records = self.catalog.takeUntoldPulls()
-        if !records.isEmpty { try self.journal.appendAndWait(records) }
-    }
-
     /// Takes content out of the catalog that is no longer on the disk.
     package func forget(_ digest: Digest) {
         self.files.remove(digest)
@@ -561,7 +545,7 @@ package final class ContentStore: Sendable {
         do {
             try await self.run {
                 self.flushLayouts()
-                if !self.isReadOnly { for record in self.catalog.takeUntoldPulls() { self.journal.note(record) } }
+                self.notePulls()
             }
         } catch {
             self.logger.warning("Layouts were not written at the end", metadata: ["error": "\(error)"])

@@ -233,29 +233,8 @@ package final class StoreRoot: Sendable {
 
     /// The names in a folder, in no order, without `.` and `..`; empty when the folder is missing.
     package func entries(of path: StorePath?) throws -> [String] {
-        let directory: CInt
-        if let path {
-            do {
-                directory = try self.open(path, O_RDONLY | O_DIRECTORY)
-            } catch let error as StorageError where error.code == .notFound {
-                return []
-            }
-        } else {
-            directory = try self.openAgain()
-        }
-        guard let stream = fdopendir(directory) else {
-            let errno = Errno.current
-            close(directory)
-            throw StorageError(errno, "list \(path?.description ?? "the store's folder")")
-        }
-        defer { closedir(stream) }
         var names: [String] = []
-        while let entry = readdir(stream) {
-            let name = withUnsafePointer(to: &entry.pointee.d_name) { pointer in
-                pointer.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-            }
-            if name != ".", name != ".." { names.append(name) }
-        }
+        try self.visit(path) { names.append($0.name) }
         return names
     }
 

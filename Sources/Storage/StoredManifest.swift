@@ -32,8 +32,8 @@ final class StoredManifest: Sendable {
 
     func notePull(count: Int64) { self.pulls.wrappingAdd(count, ordering: .relaxed) }
 
-    /// Whether the journal has been told of fewer pulls; it is told now.
-    func hasUntoldPulls() -> Bool {
+    /// Takes note that the journal is told of all pulls now; false when it has been.
+    func noteTold() -> Bool {
         let pulls = self.pullCount
         return self.notedPulls.exchange(pulls, ordering: .relaxed) < pulls
     }

@@ -79,11 +79,6 @@ package final class TrafficKeeper: Service {
             self.ledger.keepChanges()
             self.logger.warning("The statistics are not written, and are tried again in a minute: \(error)")
         }
-        do {
-            try self.store.tellPulls()
-        } catch {
-            // A journal that fails says so itself, and is written anew with all that is counted.
-            self.logger.debug("The journal is not told of pulls: \(error)")
-        }
+        self.store.notePulls()
     }
 }

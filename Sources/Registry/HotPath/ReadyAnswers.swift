@@ -68,7 +68,10 @@ final class ReadyAnswers {
         self.responses.note(.ok)
         if case .manifest(let reference) = answer.content {
             answer.traffic?.note(.hit, .manifest)
-            if method == .get { self.cache.notePull(reference, found.moment.digest, found.mediaType, .hit, in: answer.source) }
+            if method == .get {
+                self.cache.notePull(
+                    reference, found.moment.digest, found.mediaType, .hit, in: answer.source, counting: answer.traffic)
+            }
         } else {
             answer.traffic?.note(.hit, .blob)
         }
